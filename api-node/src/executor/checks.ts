@@ -1,0 +1,103 @@
+import { openAuthorization } from "@karat/client";
+import { isKaratError, KaratError, messageOf } from "@karat/common";
+import type { sign } from "@karat/proto";
+import {
+  canonicalJson,
+  compareBytes,
+  cost,
+  isRuleError,
+  requestHash,
+  type SamplingParams,
+  type SanitizedRequest,
+  samplingOf,
+  sanitizeRequest,
+} from "@karat/rules";
+import { type Candidate, drawExecutors } from "../chain/candidates.ts";
+import type { ChainView } from "../chain/view.ts";
+import type { ErrorObject, ExecuteRequest } from "./protocol.ts";
+
+/** How long an executor waits for a beacon that its transfer agent has already seen. */
+const BEACON_WAIT_MS = 2_000;
+
+export interface CheckedRequest {
+  readonly authorization: sign.RequestAuthorization;
+  readonly inferenceId: Uint8Array;
+  readonly sanitized: SanitizedRequest;
+  /** Beacon of the anchor height. */
+  readonly beacon: Uint8Array;
+  readonly self: Candidate;
+}
+
+/**
+ * Everything an executor checks before it works, cheapest first: the authorization, that the request is the authorized one, and that this node
+ * is the one drawn for the attempt. Throws KaratError; the deposit, duplicates and capacity are the caller's.
+ */
+export async function checkRequest(
+  view: ChainView,
+  operator: string,
+  sender: string,
+  request: ExecuteRequest,
+): Promise<CheckedRequest> {
+  const { message: authorization, inferenceId } = openAuthorization(request.authorization, request.signature);
+  if (authorization.chainId !== view.chainId) throw refuse("chain_id");
+  if (authorization.transferAgent !== sender) throw refuse("transfer_agent");
+  const sanitized = authorizedRequest(authorization, request.request);
+
+  const { anchorHeight } = authorization;
+  const beacon = await view.awaitBeacon(anchorHeight, BEACON_WAIT_MS);
+  // The start has to be on chain before the anchor is too old; half of the age leaves it time.
+  const tooOld = view.height() - anchorHeight > view.params().maxAnchorAge / 2n;
+  if (!beacon || tooOld) {
+    throw new KaratError("stale_anchor", "The anchor height is not recent.", { anchor_height: anchorHeight });
+  }
+
+  const order = drawExecutors(view, authorization, beacon, inferenceId);
+  const self = order[request.attempt];
+  if (self?.member.operator !== operator) {
+    throw new KaratError("not_drawn", "This node is not the one drawn for the attempt.", { attempt: request.attempt });
+  }
+  const skipped = new Set(request.skips.map(({ attempt }) => attempt));
+  if (request.skips.length !== request.attempt || skipped.size !== request.attempt) throw refuse("skips");
+  if (request.skips.some(({ attempt }) => attempt >= request.attempt)) throw refuse("skips");
+  return { authorization, inferenceId, sanitized, beacon, self };
+}
+
+/** The request as an object, when its text is canonical and exactly what the client authorized. */
+function authorizedRequest(authorization: sign.RequestAuthorization, text: string): SanitizedRequest {
+  let sanitized: SanitizedRequest;
+  try {
+    sanitized = sanitizeRequest(JSON.parse(text));
+    if (canonicalJson(sanitized) !== text) throw refuse("request");
+  } catch (error) {
+    if (isKaratError(error) || isRuleError(error)) throw error;
+    throw refuse("request");
+  }
+  if (compareBytes(requestHash(sanitized), authorization.requestHash) !== 0) throw refuse("request_hash");
+  if (sanitized.model !== authorization.model) throw refuse("model");
+  const authorized = authorization.sampling;
+  const asked = samplingOf(sanitized);
+  const same = (name: keyof SamplingParams): boolean => authorized?.[name] === asked[name];
+  if (!(Object.keys(asked) as (keyof SamplingParams)[]).every(same)) throw refuse("sampling");
+  if (sanitized.max_tokens !== undefined && authorization.maxOutputTokens > sanitized.max_tokens) {
+    throw refuse("max_output_tokens");
+  }
+  return sanitized;
+}
+
+/** The most an inference can cost at an offer, ukarat. */
+export const lockedCost = (offer: Candidate["offer"], promptTokens: number, maxOutputTokens: number): bigint =>
+  cost(
+    { promptTokens: BigInt(promptTokens), completionTokens: BigInt(maxOutputTokens) },
+    { input: offer.inputPrice, output: offer.outputPrice },
+  );
+
+/** What a peer is told of an error: its code and sentence when it is one of ours, nothing otherwise. */
+export function errorObject(error: unknown): ErrorObject {
+  if (isKaratError(error) || isRuleError(error)) return { code: error.code, message: error.message };
+  return { code: "internal_error", message: "The executor had an error." };
+}
+
+export const describeError = (error: unknown): string => (isKaratError(error) ? error.code : messageOf(error));
+
+const refuse = (reason: string): KaratError =>
+  new KaratError("invalid_authorization", `The request is not the authorized one: ${reason}.`, { reason });

@@ -1,0 +1,286 @@
+import { signMessage } from "@karat/client";
+import { isKaratError, KaratError, type Logger, toHex } from "@karat/common";
+import { inference, sign } from "@karat/proto";
+import { type ArtifactCoding, samplingSeed } from "@karat/rules";
+import type { ChainView } from "../chain/view.ts";
+import type { NodeIdentity } from "../identity.ts";
+import type { PayloadSink } from "../payloads/payload.ts";
+import type { RecordSink } from "../records/record.ts";
+import { type CheckedRequest, describeError, errorObject } from "./checks.ts";
+import {
+  encodeForChain,
+  failedFinish,
+  finishPayloads,
+  finishRecord,
+  type RecordedAnswer,
+  recordedAnswer,
+  responseReceipt,
+} from "./finish.ts";
+import type { GenerateBody, MlEnd, MlLine, MlModel, MlNode } from "./mlNode.ts";
+import type { Lease, MlPool } from "./mlPool.ts";
+import { cancelledAnswer } from "./partialAnswer.ts";
+import type { EndLine, ExecuteLine, ExecuteRequest, ReceiptLine, TokenLine } from "./protocol.ts";
+
+export interface ExecutionModules {
+  readonly view: ChainView;
+  readonly identity: NodeIdentity;
+  readonly ml: MlPool;
+  readonly records: RecordSink;
+  readonly payloads: PayloadSink;
+  readonly log: Logger;
+}
+
+/** Refusals that another ML node would repeat: they are about the request. */
+const REQUEST_FAULTS = ["context_length_exceeded", "invalid_request", "invalid_prompt", "invalid_sampling"];
+
+/** One execution, from the checked request to its finish record. */
+export class Execution {
+  readonly #modules: ExecutionModules;
+  readonly #checked: CheckedRequest;
+  readonly #request: ExecuteRequest;
+  readonly #signal: AbortSignal;
+  readonly #seed: Uint8Array;
+  /** Fixed for the whole run: it decides how many alternatives the ML node is asked for. */
+  readonly #coding: ArtifactCoding;
+  readonly #tokens: TokenLine[] = [];
+  #receipt: ReceiptLine | undefined;
+  #promptTokens = 0;
+  #promptHash = "";
+  #deadlineHeight = 0n;
+  #recorded = false;
+
+  constructor(modules: ExecutionModules, checked: CheckedRequest, request: ExecuteRequest, signal: AbortSignal) {
+    this.#modules = modules;
+    this.#checked = checked;
+    this.#request = request;
+    this.#signal = signal;
+    this.#coding = modules.ml.coding(checked.authorization.model);
+    this.#seed = samplingSeed(modules.view.chainId, checked.inferenceId, checked.beacon, new Uint8Array());
+  }
+
+  /** True once a receipt was given. */
+  get promised(): boolean {
+    return this.#receipt !== undefined;
+  }
+
+  /** Tries one ML node after another until one has begun to answer; afterwards there is no other. */
+  async *lines(): AsyncGenerator<ExecuteLine> {
+    const tried = new Set<MlNode>();
+    let overloaded = true;
+    for (;;) {
+      const lease = this.#modules.ml.lease(this.#checked.authorization.model, tried);
+      if (!lease) {
+        yield await this.#nobody(overloaded);
+        return;
+      }
+      tried.add(lease.node);
+      let failed = false;
+      try {
+        yield* this.#answer(lease);
+        return;
+      } catch (error) {
+        if (this.#signal.aborted) return; // the connection was closed from here, which is no fault of the node
+        failed = isKaratError(error, "ml_unreachable");
+        const final = this.#tokens.length > 0 || isKaratError(error, ...REQUEST_FAULTS);
+        this.#modules.log.warn({ url: lease.node.url, error: describeError(error), final }, "An ML node failed.");
+        overloaded &&= isKaratError(error, "overloaded", "rate_limit_exceeded");
+        if (!final) continue;
+        await this.#recordFailure(describeError(error));
+        yield { type: "error", error: errorObject(error) };
+        return;
+      } finally {
+        lease.release(failed);
+      }
+    }
+  }
+
+  /** Records what there is when the transfer agent left before the end. */
+  async close(): Promise<void> {
+    if (this.#recorded || this.#tokens.length === 0) return;
+    const { authorization, inferenceId } = this.#checked;
+    await this.#record(
+      cancelledAnswer({
+        coding: this.#coding,
+        inferenceId,
+        seed: this.#seed,
+        sampling: authorization.sampling!,
+        promptTokens: this.#promptTokens,
+        promptHash: this.#promptHash,
+        tokens: this.#tokens,
+      }),
+    );
+  }
+
+  async *#answer(lease: Lease): AsyncGenerator<ExecuteLine> {
+    const lines = lease.node.generate(this.#body(), this.#signal);
+    try {
+      // Generation begins at once; the receipt goes out while the prompt is still being read.
+      const first = lines.next();
+      first.catch(() => undefined);
+      if (!this.#receipt) {
+        this.#receipt = await this.#promise();
+        yield this.#receipt;
+      }
+      for (let next = await first; !next.done; next = await lines.next()) {
+        const line = await this.#translate(next.value, lease.model);
+        if (line) yield line;
+        if (line?.type === "end") return;
+      }
+      throw new KaratError("ml_unreachable", "The ML node ended its answer early.");
+    } finally {
+      await lines.return(undefined);
+    }
+  }
+
+  async #translate(line: MlLine, model: MlModel): Promise<TokenLine | EndLine | undefined> {
+    switch (line.type) {
+      case "start":
+        this.#promptTokens = line.prompt_tokens;
+        this.#promptHash = line.prompt_hash;
+        return undefined;
+      case "token": {
+        this.#tokens.push(line);
+        const { authorization, sanitized } = this.#checked;
+        if (this.#tokens.length > authorization.maxOutputTokens) {
+          throw new KaratError("engine_failed", "The ML node gave more tokens than were asked for.");
+        }
+        return { ...line, top: line.top.slice(0, topLogprobs(sanitized)) };
+      }
+      case "end":
+        return await this.#end(line, model);
+      case "error":
+        throw new KaratError(line.error.code ?? "engine_failed", line.error.message);
+      default:
+        throw new KaratError("engine_failed", "The ML node sent a line that is not known.");
+    }
+  }
+
+  async #end(line: MlEnd, model: MlModel): Promise<EndLine> {
+    const { view, identity } = this.#modules;
+    const answer = recordedAnswer(line, this.#promptHash);
+    this.#modules.ml.learnCoding(model, answer.artifact, answer.tokenIds.length);
+    const record = await this.#record(answer);
+    const response = responseReceipt(view.chainId, identity.operator, record, identity.privateKey);
+    return {
+      type: "end",
+      finish_reason: line.finish_reason,
+      usage: line.usage,
+      token_ids: line.token_ids,
+      text: line.text,
+      prompt_hash: this.#promptHash,
+      artifact: line.artifact,
+      response: response.bytes,
+      response_signature: response.signature,
+    };
+  }
+
+  /** The signed receipt; throws `context_length_exceeded` or `ml_unreachable` before anything was promised. */
+  async #promise(): Promise<ReceiptLine> {
+    const { view, identity, ml } = this.#modules;
+    const { authorization, inferenceId, sanitized } = this.#checked;
+    const count = await ml.countTokens(authorization.model, promptOf(sanitized));
+    if (count === undefined) throw new KaratError("ml_unreachable", "No ML node serves the model.");
+    if (count > authorization.maxInputTokens) {
+      throw new KaratError("context_length_exceeded", "The prompt is longer than the authorization allows.", {
+        prompt_tokens: count,
+      });
+    }
+    this.#deadlineHeight = view.height() + view.params().inferenceDeadline;
+    const { bytes, signature } = signMessage(
+      "receipt",
+      {
+        chainId: view.chainId,
+        inferenceId,
+        attempt: this.#request.attempt,
+        executor: identity.operator,
+        promptTokens: count,
+        deadlineHeight: this.#deadlineHeight,
+      },
+      identity.privateKey,
+    );
+    return { type: "receipt", receipt: bytes, signature };
+  }
+
+  /** No ML node (is left) to take it: busy when all were full, a failure when one died after the receipt. */
+  async #nobody(overloaded: boolean): Promise<ExecuteLine> {
+    const { view, identity } = this.#modules;
+    if (this.#receipt && !overloaded) {
+      await this.#recordFailure("engine_unavailable");
+      return { type: "error", error: { code: "engine_unavailable", message: "No ML node could answer." } };
+    }
+    const { inferenceId } = this.#checked;
+    const message = {
+      chainId: view.chainId,
+      inferenceId,
+      attempt: this.#request.attempt,
+      executor: identity.operator,
+    };
+    return { type: "busy", signature: signMessage("busy", message, identity.privateKey).signature };
+  }
+
+  async #record(answer: RecordedAnswer): Promise<inference.FinishRecord> {
+    const { records, payloads } = this.#modules;
+    const { inferenceId, authorization } = this.#checked;
+    const record = finishRecord(inferenceId, answer);
+    this.#recorded = true;
+    await records.add({
+      kind: "finish",
+      inferenceId,
+      record: encodeForChain(record, authorization.recording),
+      deadlineHeight: this.#deadlineHeight,
+      start: {
+        record: this.#startRecord(),
+        deadlineHeight: authorization.anchorHeight + this.#modules.view.params().maxAnchorAge,
+      },
+    });
+    await payloads.put(...finishPayloads(this.#request.request, this.#checked, record));
+    return record;
+  }
+
+  /** Only of use when the transfer agent started the inference with this executor; the executor never starts it to its own harm. */
+  async #recordFailure(code: string): Promise<void> {
+    this.#recorded = true;
+    if (!this.#receipt) return;
+    const { inferenceId } = this.#checked;
+    const record = inference.FinishRecord.encode(failedFinish(inferenceId, code)).finish();
+    await this.#modules.records.add({ kind: "finish", inferenceId, record, deadlineHeight: this.#deadlineHeight });
+  }
+
+  /** What the transfer agent should record; kept in case that it does not. */
+  #startRecord(): Uint8Array {
+    const { authorization, signature, skips, request } = this.#request;
+    const full = this.#checked.authorization.recording === sign.RecordingMode.FULL;
+    return inference.StartRecord.encode({
+      authorization,
+      signature,
+      receipt: this.#receipt!.receipt,
+      receiptSignature: this.#receipt!.signature,
+      skips: skips.map(({ attempt, reason, busySignature }) => {
+        return { attempt, reason, busySignature: busySignature ?? new Uint8Array() };
+      }),
+      request: full ? new TextEncoder().encode(request) : new Uint8Array(),
+    }).finish();
+  }
+
+  #body(): GenerateBody {
+    const { authorization, inferenceId, sanitized } = this.#checked;
+    return {
+      model: authorization.model,
+      ...promptOf(sanitized),
+      max_tokens: authorization.maxOutputTokens,
+      stop: sanitized.stop ?? [],
+      sampling: authorization.sampling!,
+      seed: toHex(this.#seed),
+      inference_id: toHex(inferenceId),
+      top_logprobs: Math.max(this.#coding.k, topLogprobs(sanitized)),
+    };
+  }
+}
+
+type Sanitized = CheckedRequest["sanitized"];
+
+const promptOf = ({ messages, prompt }: Sanitized) => (messages ? { messages } : { prompt });
+
+/** Alternatives the client asked to see. */
+const topLogprobs = ({ logprobs, top_logprobs: top }: Sanitized): number =>
+  typeof logprobs === "number" ? logprobs : (top ?? 0);

@@ -1,0 +1,179 @@
+import { authorize, signMessage } from "@karat/client";
+import { fromHex, newPrivateKey, utf8 } from "@karat/common";
+import { inference, sign } from "@karat/proto";
+import { canonicalJson, requestHash, samplingOf, samplingSeed, sanitizeRequest } from "@karat/rules";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { drawExecutors } from "../chain/candidates.ts";
+import { PeerAuthentication } from "../peers/authentication.ts";
+import { EXECUTE_PATH } from "../peers/remoteExecutor.ts";
+import { encodeExecuteRequest } from "../peers/wire.ts";
+import { newIdentity, TEST_CHAIN, TEST_MODEL } from "../testing/fakeView.ts";
+import { TestNetwork, type TestParticipant } from "../testing/testNetwork.ts";
+import type { ExecuteRequest } from "./protocol.ts";
+
+let network: TestNetwork;
+let executor: TestParticipant;
+let agent: TestParticipant;
+beforeEach(async () => {
+  network = new TestNetwork();
+  executor = await network.join();
+  agent = await network.join();
+});
+afterEach(() => network.close());
+
+const sanitized = sanitizeRequest({ model: TEST_MODEL, messages: [{ role: "user", content: "Say hello." }] });
+
+type Terms = Parameters<typeof authorize>[0];
+/** An order whose draw begins with the executor, as an honest transfer agent would send it. */
+function order(change: Partial<Terms> = {}, attempt = 0): ExecuteRequest & { id: Uint8Array } {
+  for (let tries = 0; tries < 200; tries++) {
+    const made = authorize({
+      chainId: TEST_CHAIN,
+      privateKey: network.clientKey,
+      model: TEST_MODEL,
+      requestHash: requestHash(sanitized),
+      maxInputTokens: 100,
+      maxOutputTokens: 50,
+      maxInputPrice: 1n,
+      maxOutputPrice: 2n,
+      sampling: samplingOf(sanitized),
+      anchorHeight: network.view.current - 1n,
+      transferAgent: agent.identity.operator,
+      recording: sign.RecordingMode.FULL,
+      ...change,
+    });
+    const beacon = network.view.beacon(made.message.anchorHeight) ?? new Uint8Array(32);
+    const drawn = drawExecutors(network.view, made.message, beacon, made.inferenceId);
+    if (drawn[0]?.member.operator !== executor.identity.operator) continue;
+    const { bytes: authorization, signature, inferenceId: id } = made;
+    return { authorization, signature, request: canonicalJson(sanitized), attempt, skips: [], id };
+  }
+  throw new Error("never drawn");
+}
+
+type Line = Record<string, unknown> & { type?: string; error?: { code: string } };
+async function execute(request: ExecuteRequest, sender = agent): Promise<{ status: number; lines: Line[] }> {
+  const body = utf8(encodeExecuteRequest(request));
+  const authentication = new PeerAuthentication(network.view, sender.identity);
+  const headers = authentication.headers(executor.identity.operator, "POST", EXECUTE_PATH, body);
+  const response = await fetch(executor.url + EXECUTE_PATH, { method: "POST", headers, body });
+  const text = await response.text();
+  return {
+    status: response.status,
+    lines: text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Line),
+  };
+}
+const codeOf = ({ lines }: { lines: Line[] }): string | undefined => lines.at(-1)?.error?.code;
+
+describe("an executor", () => {
+  test("gives a receipt, then the tokens, then a signed response, and records the finish", async () => {
+    const asked = order();
+    const { lines } = await execute(asked);
+    expect(lines.map(({ type }) => type)).toEqual(["receipt", "token", "token", "token", "token", "end"]);
+    const receipt = sign.Receipt.decode(Buffer.from(String(lines[0]?.receipt), "base64"));
+    expect(receipt).toMatchObject({ attempt: 0, executor: executor.identity.operator, deadlineHeight: 160n });
+    const [finish] = executor.records;
+    expect(finish).toMatchObject({ kind: "finish", deadlineHeight: 160n });
+    const record = inference.FinishRecord.decode(finish!.record);
+    expect(Buffer.from(record.output).toString()).toBe("Hello world");
+    expect(record.tokenIds).toEqual([0, 1, 2, 3]);
+    expect(inference.StartRecord.decode(finish!.start!.record).authorization).toEqual(asked.authorization);
+  });
+
+  test("has its ML node sample with the seed that chain, id and beacon give", async () => {
+    const asked = order();
+    await execute(asked);
+    const beacon = network.view.beacon(network.view.current - 1n)!;
+    const seed = samplingSeed(TEST_CHAIN, asked.id, beacon, new Uint8Array());
+    expect(fromHex(String(executor.ml.bodies[0]?.seed))).toEqual(seed);
+    expect(executor.ml.bodies[0]?.max_tokens).toBe(50);
+  });
+
+  test("keeps the payload's bytes off the record when only hashes go on chain", async () => {
+    await execute(order({ recording: sign.RecordingMode.COMMIT }));
+    const [finish] = executor.records;
+    expect(inference.FinishRecord.decode(finish!.record).output).toHaveLength(0);
+    const whole = executor.payloads.find(({ hash }) =>
+      hash.every((byte, i) => byte === inference.FinishRecord.decode(finish!.record).artifactRoot[i]),
+    );
+    expect(Buffer.from(inference.FinishRecord.decode(whole!.bytes).output).toString()).toBe("Hello world");
+  });
+
+  test("executes an id once", async () => {
+    const asked = order();
+    await execute(asked);
+    expect(codeOf(await execute(asked))).toBe("authorization_reused");
+    expect(executor.ml.begun).toBe(1);
+  });
+
+  test("that could not begin may be asked for the same id again", async () => {
+    const asked = order();
+    network.view.fund(network.client, 0n);
+    expect(codeOf(await execute(asked))).toBe("insufficient_deposit");
+    network.view.fund(network.client, 1_000n);
+    expect((await execute(asked)).lines.at(-1)?.type).toBe("end");
+  });
+});
+
+describe("an executor refuses", () => {
+  test.each<[string, () => ExecuteRequest, string]>([
+    [
+      "an attempt it is not drawn for",
+      () => ({ ...order(), attempt: 1, skips: [{ attempt: 0, reason: "busy" }] }),
+      "not_drawn",
+    ],
+    ["an attempt beyond the draw", () => ({ ...order(), attempt: 7 }), "not_drawn"],
+    [
+      "skips that do not account for the attempts",
+      () => ({ ...order(), skips: [{ attempt: 0, reason: "x" }] }),
+      "invalid_authorization",
+    ],
+    [
+      "another request than the authorized one",
+      () => ({ ...order(), request: canonicalJson({ ...sanitized, top_p: 0.5 }) }),
+      "invalid_authorization",
+    ],
+    [
+      "a request that is not canonical",
+      () => ({ ...order(), request: `${canonicalJson(sanitized)} ` }),
+      "invalid_authorization",
+    ],
+    ["an authorization for another chain", () => order({ chainId: "other" }), "invalid_authorization"],
+    ["one for another transfer agent", () => order({ transferAgent: "karat1other" }), "invalid_authorization"],
+    [
+      "other sampling parameters than those of the request",
+      () => order({ sampling: { ...samplingOf(sanitized), topK: 1 } }),
+      "invalid_authorization",
+    ],
+    ["an anchor in the future", () => order({ anchorHeight: network.view.current + 1n }), "stale_anchor"],
+    [
+      "an anchor too old to be recorded in time",
+      () => order({ anchorHeight: network.view.current - 11n }),
+      "stale_anchor",
+    ],
+    ["a prompt longer than authorized", () => order({ maxInputTokens: 1 }), "context_length_exceeded"],
+  ])("%s", async (_name, make, code) => {
+    expect(codeOf(await execute(make()))).toBe(code);
+    expect(executor.records).toEqual([]);
+  });
+
+  test("prices below its own: it is not drawn", async () => {
+    expect(() => order({ maxInputPrice: 0n })).toThrow("never drawn");
+  });
+
+  test("a signature by another key", async () => {
+    const asked = order();
+    const other = signMessage("authorization", sign.RequestAuthorization.decode(asked.authorization), newPrivateKey());
+    expect(codeOf(await execute({ ...asked, signature: other.signature }))).toBe("invalid_authorization");
+  });
+
+  test("a peer that is not registered, and one that signs with another key", async () => {
+    expect((await execute(order(), { ...agent, identity: newIdentity() })).status).toBe(401);
+    const forged = { ...agent.identity, privateKey: newPrivateKey() };
+    const answer = await execute(order(), { ...agent, identity: forged });
+    expect([answer.status, codeOf(answer)]).toEqual([401, "peer_unauthorized"]);
+  });
+});

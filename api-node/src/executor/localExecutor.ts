@@ -1,0 +1,53 @@
+import { KaratError } from "@karat/common";
+import { Holds } from "../chain/deposits.ts";
+import { checkRequest, describeError, errorObject, lockedCost } from "./checks.ts";
+import type { ExecutedIds } from "./executedIds.ts";
+import { Execution, type ExecutionModules } from "./execution.ts";
+import type { ExecuteLine, ExecuteRequest, Executor } from "./protocol.ts";
+
+export interface LocalExecutorModules extends ExecutionModules {
+  readonly executed: ExecutedIds;
+}
+
+/** This participant's own executor: checks the order, gives a receipt, has an ML node compute, records the finish. */
+export class LocalExecutor implements Executor {
+  readonly #modules: LocalExecutorModules;
+  readonly #holds = new Holds();
+
+  constructor(modules: LocalExecutorModules) {
+    this.#modules = modules;
+  }
+
+  execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<ExecuteLine> {
+    return this.executeFor(this.#modules.identity.operator, request, signal);
+  }
+
+  /** `sender` is the transfer agent, as its signed request proved. */
+  async *executeFor(sender: string, request: ExecuteRequest, signal: AbortSignal): AsyncGenerator<ExecuteLine> {
+    const { view, identity, executed, log } = this.#modules;
+    let claimed: Uint8Array | undefined;
+    try {
+      const checked = await checkRequest(view, identity.operator, sender, request);
+      const { authorization, inferenceId } = checked;
+      if (!executed.claim(inferenceId, authorization.anchorHeight)) {
+        throw new KaratError("authorization_reused", "This authorization was used before.");
+      }
+      claimed = inferenceId;
+      const run = new Execution(this.#modules, checked, request, signal);
+      const worst = lockedCost(checked.self.offer, authorization.maxInputTokens, authorization.maxOutputTokens);
+      const release = this.#holds.take(authorization.client, worst, await view.deposit(authorization.client, worst));
+      try {
+        yield* run.lines();
+      } finally {
+        release();
+        await run.close();
+        if (run.promised) claimed = undefined; // executed: the id stays taken
+      }
+    } catch (error) {
+      log.debug({ error: describeError(error) }, "An execution was refused.");
+      yield { type: "error", error: errorObject(error) };
+    } finally {
+      if (claimed) executed.release(claimed);
+    }
+  }
+}

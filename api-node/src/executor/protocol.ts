@@ -1,0 +1,68 @@
+import type { TextToken } from "@karat/common/openai";
+
+/** Why a place in the draw was passed over; goes into the StartRecord. */
+export interface SkippedAttempt {
+  readonly attempt: number;
+  readonly reason: string;
+  /** The executor's signature over its `busy`, where there is one. */
+  readonly busySignature?: Uint8Array;
+}
+
+/** What a transfer agent asks of an executor. */
+export interface ExecuteRequest {
+  readonly authorization: Uint8Array;
+  readonly signature: Uint8Array;
+  /** Canonical JSON of the sanitised request. */
+  readonly request: string;
+  /** Place in the draw, from 0. */
+  readonly attempt: number;
+  readonly skips: readonly SkippedAttempt[];
+}
+
+export interface ErrorObject {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A token as the ML node sends it. */
+export type TokenLine = { readonly type: "token" } & TextToken;
+
+export interface ReceiptLine {
+  readonly type: "receipt";
+  /** Encoded sign.v1.Receipt. */
+  readonly receipt: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export interface EndLine {
+  readonly type: "end";
+  readonly finish_reason: MlFinishReason;
+  readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number };
+  readonly token_ids: readonly number[];
+  readonly text: string;
+  /** Hex. */
+  readonly prompt_hash: string;
+  /** base64. */
+  readonly artifact: string;
+  /** Encoded sign.v1.ResponseReceipt. */
+  readonly response: Uint8Array;
+  readonly response_signature: Uint8Array;
+}
+
+export type MlFinishReason = "stop" | "length" | "stop_sequence" | "cancelled";
+
+/** What comes back: `receipt`, tokens, `end`; or `busy` in the place of the receipt or the first token; `error` may come at any point and is the last. */
+export type ExecuteLine =
+  | ReceiptLine
+  | { readonly type: "busy"; readonly signature: Uint8Array }
+  | TokenLine
+  | EndLine
+  | { readonly type: "error"; readonly error: ErrorObject };
+
+/**
+ * An executor, in this process or behind a peer's URL. Never throws for what the executor or the network does wrong: that is an `error`
+ * line (`unreachable` when nobody answers). Aborting the signal cancels the computation at the next token.
+ */
+export interface Executor {
+  execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<ExecuteLine>;
+}

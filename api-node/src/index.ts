@@ -1,0 +1,2 @@
+export { type Config, OPTIONS, readConfig } from "./config.ts";
+export { type RunningNode, startNode } from "./process.ts";

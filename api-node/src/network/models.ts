@@ -1,0 +1,26 @@
+import { KaratError } from "@karat/common";
+import { modelList, modelObject } from "@karat/common/openai";
+import { type Request, type Response, Router } from "express";
+import { activeOffers } from "../chain/candidates.ts";
+import type { ChainView } from "../chain/view.ts";
+
+/** `/v1/models`: what somebody offers now. */
+export function modelRoutes(view: ChainView, created: number): Router {
+  const router = Router();
+  const served = (): string[] =>
+    [...activeOffers(view).keys()].filter((id) => view.models().some((m) => m.id === id)).sort();
+  router.get("/v1/models", (_request: Request, response: Response) => {
+    response.json(modelList(served().map((id) => modelObject(id, created))));
+  });
+  // Model names may hold slashes.
+  router.get("/v1/models/*id", (request: Request, response: Response) => {
+    const id = ([] as string[]).concat(request.params.id ?? []).join("/");
+    if (!served().includes(id)) {
+      throw new KaratError("model_not_found", `The model ${id} does not exist or nobody offers it now.`, {
+        param: "model",
+      });
+    }
+    response.json(modelObject(id, created));
+  });
+  return router;
+}

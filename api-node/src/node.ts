@@ -1,0 +1,108 @@
+import type { Logger } from "@karat/common";
+import type { Metrics } from "@karat/common/http";
+import type { Router } from "express";
+import { Holds } from "./chain/deposits.ts";
+import type { ChainView } from "./chain/view.ts";
+import type { ExecutedIds } from "./executor/executedIds.ts";
+import { LocalExecutor } from "./executor/localExecutor.ts";
+import type { MlPool } from "./executor/mlPool.ts";
+import type { NodeIdentity } from "./identity.ts";
+import { createApp } from "./network/app.ts";
+import { modelRoutes } from "./network/models.ts";
+import type { PayloadSink } from "./payloads/payload.ts";
+import { PeerAuthentication } from "./peers/authentication.ts";
+import { executeRoute } from "./peers/executeRoute.ts";
+import { EXECUTE_PATH, RemoteExecutors } from "./peers/remoteExecutor.ts";
+import type { RecordSink } from "./records/record.ts";
+import { type ListeningServer, listen, type Route } from "./server.ts";
+import { HedgeBudget, type HedgeOptions } from "./transferAgent/hedging.ts";
+import { IdempotentAnswers } from "./transferAgent/idempotency.ts";
+import { ClientLimits, type LimitOptions } from "./transferAgent/limits.ts";
+import { observeInferences } from "./transferAgent/observer.ts";
+import { type ReceiptTimeoutOptions, ReceiptTimeouts } from "./transferAgent/receiptTimeouts.ts";
+import { TransferAgent } from "./transferAgent/transferAgent.ts";
+
+export interface ApiNodeOptions {
+  readonly host: string;
+  /** 0 for any free one. */
+  readonly port: number;
+  /** Longest silence of an executor after its receipt. */
+  readonly idleMs?: number;
+  /** Executors asked for one request. */
+  readonly maxAttempts?: number;
+  readonly maxPromptTokens?: number;
+  readonly limits?: LimitOptions;
+  readonly receipts?: ReceiptTimeoutOptions;
+  readonly hedges?: HedgeOptions;
+}
+
+export interface ApiNodeModules {
+  readonly identity: NodeIdentity;
+  readonly view: ChainView;
+  readonly ml: MlPool;
+  readonly records: RecordSink;
+  readonly payloads: PayloadSink;
+  readonly executed: ExecutedIds;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Further public routes; they may authenticate peers. */
+  readonly routers?: (authentication: PeerAuthentication) => readonly Router[];
+}
+
+export interface ApiNode {
+  readonly port: number;
+  readonly limits: ClientLimits;
+  /** Lets running requests finish for `withinMs`, then cuts them off. */
+  close(withinMs?: number): Promise<void>;
+}
+
+/** The public half of an API node: transfer agent towards clients, executor towards peers. */
+export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeModules): Promise<ApiNode> {
+  const { identity, view, ml, records, payloads, executed, metrics, log } = modules;
+  const authentication = new PeerAuthentication(view, identity);
+  const own = new LocalExecutor({ view, identity, ml, records, payloads, executed, log });
+  const peers = new RemoteExecutors(authentication);
+  const limits = new ClientLimits(options.limits);
+  const observer = observeInferences(metrics);
+  metrics.gauge("karat_requests_running", "Client requests in progress.", () => limits.running);
+  const agent = new TransferAgent({
+    view,
+    identity,
+    ml,
+    records,
+    payloads,
+    limits,
+    answers: new IdempotentAnswers(),
+    observer,
+    log,
+    holds: new Holds(),
+    ...(options.maxPromptTokens === undefined ? {} : { maxPromptTokens: options.maxPromptTokens }),
+    dispatch: {
+      // A request that this node executes itself does not leave the process.
+      executorOf: (candidate) => (candidate.member.operator === identity.operator ? own : peers.of(candidate)),
+      timeouts: new ReceiptTimeouts(options.receipts),
+      hedges: new HedgeBudget(options.hedges),
+      log,
+      idleMs: options.idleMs ?? 60_000,
+      maxAttempts: options.maxAttempts ?? 8,
+      onSkip: (_executor, reason) => observer.skipped(reason),
+      onHedge: () => observer.hedged(),
+    },
+  });
+  const hot = new Map<string, Route>([
+    ["POST /v1/chat/completions", (request, response) => agent.handle("chat", request, response)],
+    ["POST /v1/completions", (request, response) => agent.handle("text", request, response)],
+    [`POST ${EXECUTE_PATH}`, executeRoute(authentication, own)],
+  ]);
+  const created = Math.floor(Date.now() / 1_000);
+  const app = createApp([modelRoutes(view, created), ...(modules.routers?.(authentication) ?? [])], log);
+  const server: ListeningServer = await listen({ hot, other: app }, options.host, options.port);
+  return {
+    port: server.port,
+    limits,
+    close: async (withinMs = 0) => {
+      await server.close(withinMs);
+      await peers.close();
+    },
+  };
+}

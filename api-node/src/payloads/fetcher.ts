@@ -1,0 +1,76 @@
+import { type Logger, messageOf, sha256, toHex } from "@karat/common";
+import { inference } from "@karat/proto";
+import { Agent, request } from "undici";
+import type { ChainView } from "../chain/view.ts";
+import type { PeerAuthentication } from "../peers/authentication.ts";
+import type { PayloadStore } from "./payloadStore.ts";
+
+const MAX_BYTES = 32 * 1024 * 1024;
+const TIMEOUT_MS = 10_000;
+
+export interface PayloadFetcherOptions {
+  readonly store: PayloadStore;
+  readonly view: ChainView;
+  readonly authentication: PeerAuthentication;
+  readonly log: Logger;
+}
+
+/** Gets payloads for this participant's own processes: from the own store, else from peers with a signed request. */
+export class PayloadFetcher {
+  readonly #options: PayloadFetcherOptions;
+  readonly #agent = new Agent({
+    connections: 4,
+    maxResponseSize: MAX_BYTES,
+    headersTimeout: TIMEOUT_MS,
+    bodyTimeout: TIMEOUT_MS,
+  });
+
+  constructor(options: PayloadFetcherOptions) {
+    this.#options = options;
+  }
+
+  /** The first answer of `operators` that fits the hash; undefined when nobody has one. */
+  async fetch(hash: string, operators: readonly string[]): Promise<Uint8Array | undefined> {
+    const own = this.#options.store.get(hash);
+    if (own) return own;
+    for (const operator of operators) {
+      try {
+        const bytes = await this.#ask(operator, hash);
+        if (bytes && fits(hash, bytes)) return bytes;
+      } catch (error) {
+        this.#options.log.warn({ operator, hash, error: messageOf(error) }, "A peer did not give a payload.");
+      }
+    }
+    return undefined;
+  }
+
+  close(): Promise<void> {
+    return this.#agent.close();
+  }
+
+  async #ask(operator: string, hash: string): Promise<Uint8Array | undefined> {
+    const { view, authentication } = this.#options;
+    const peer = view.participant(operator);
+    if (!peer) return undefined;
+    const { origin, pathname } = new URL(peer.url);
+    const path = `${pathname.replace(/\/$/, "")}/karat/v1/payloads/${hash}`;
+    const headers = authentication.headers(operator, "GET", path, new Uint8Array());
+    const { statusCode, body } = await request(origin + path, {
+      headers,
+      dispatcher: this.#agent,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    const bytes = new Uint8Array(await body.arrayBuffer());
+    return statusCode === 200 ? bytes : undefined;
+  }
+}
+
+/** A request is known by the hash of its bytes, a finish record by the artifact root in it. */
+function fits(hash: string, bytes: Uint8Array): boolean {
+  if (toHex(sha256(bytes)) === hash) return true;
+  try {
+    return toHex(inference.FinishRecord.decode(bytes).artifactRoot) === hash;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,80 @@
+import { type Logger, messageOf, toHex } from "@karat/common";
+import type { Database } from "lmdb";
+import type { NodeDatabase } from "../storage/database.ts";
+import type { Payload, PayloadSink } from "./payload.ts";
+
+export interface PayloadStoreOptions {
+  readonly log: Logger;
+  readonly quotaBytes?: number;
+  readonly retentionMs?: number;
+  readonly now?: () => number;
+}
+
+interface Entry {
+  readonly hash: string;
+  readonly size: number;
+}
+
+const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
+/** Entries removed in one go, so that no put takes long. */
+const SWEEP = 64;
+
+/** Payloads by hash on disk; the oldest give way when the quota is reached, and all after the retention period. */
+export class PayloadStore implements PayloadSink {
+  readonly #options: Required<PayloadStoreOptions>;
+  readonly #bytes: Database<Uint8Array, string>;
+  /** By time of arrival and hash. */
+  readonly #arrivals: Database<Entry, string>;
+  #size = 0;
+
+  constructor(database: NodeDatabase, options: PayloadStoreOptions) {
+    const defaults = { quotaBytes: 1024 ** 3, retentionMs: 7 * 24 * 3_600_000, now: () => Date.now() };
+    this.#options = { ...defaults, ...options };
+    this.#bytes = database.open("payloads");
+    this.#arrivals = database.open("payload-arrivals");
+    for (const { value } of this.#arrivals.getRange()) this.#size += value.size;
+  }
+
+  /** Bytes kept. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get(hash: string): Uint8Array | undefined {
+    return this.#bytes.get(hash);
+  }
+
+  async put(...payloads: readonly Payload[]): Promise<void> {
+    const { quotaBytes, now, log } = this.#options;
+    const fitting = payloads.filter(({ bytes }) => bytes.length <= Math.min(quotaBytes, MAX_PAYLOAD_BYTES));
+    if (fitting.length < payloads.length) log.warn({ count: payloads.length }, "A payload is too large to be kept.");
+    try {
+      await this.#bytes.transaction(() => {
+        for (const { hash, bytes } of fitting) {
+          const key = toHex(hash);
+          if (this.#bytes.doesExist(key)) continue;
+          void this.#bytes.put(key, bytes);
+          void this.#arrivals.put(arrivalKey(now(), key), { hash: key, size: bytes.length });
+          this.#size += bytes.length;
+        }
+        this.#sweep();
+      });
+    } catch (error) {
+      log.error({ error: messageOf(error) }, "A payload could not be kept.");
+    }
+  }
+
+  /** Removes what is over time or over the quota, oldest first. Runs within a transaction. */
+  #sweep(): void {
+    const { quotaBytes, retentionMs, now } = this.#options;
+    const expired = arrivalKey(now() - retentionMs, "");
+    for (const { key, value } of this.#arrivals.getRange({ limit: SWEEP })) {
+      if (key >= expired && this.#size <= quotaBytes) return;
+      void this.#arrivals.remove(key);
+      void this.#bytes.remove(value.hash);
+      this.#size -= value.size;
+    }
+  }
+}
+
+const arrivalKey = (atMs: number, hash: string): string => `${String(atMs).padStart(16, "0")}-${hash}`;

@@ -1,0 +1,329 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { KaratError, sha256, silentLogger, toHex, utf8 } from "@karat/common";
+import { inference } from "@karat/proto";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type NodeDatabase, openDatabase } from "../storage/database.ts";
+import { FakeSender } from "../testing/fakeSender.ts";
+import { RedisServer, requireRedis } from "../testing/redisServer.ts";
+import { EmbeddedQueue } from "./embeddedQueue.ts";
+import type { JobQueue } from "./jobQueue.ts";
+import { Outbox } from "./outbox.ts";
+import { type NewRecord, recordKey } from "./record.ts";
+import { RedisQueue } from "./redisQueue.ts";
+import { Relay } from "./relay.ts";
+import { RecordWriter } from "./writer.ts";
+
+/** One process's record pipeline on a directory; `crash` leaves it as a kill would. */
+class Pipeline {
+  readonly database: NodeDatabase;
+  readonly outbox: Outbox;
+  readonly queue: JobQueue;
+  readonly writer: RecordWriter;
+  readonly relay: Relay;
+
+  constructor(directory: string, sender: FakeSender, queue?: JobQueue) {
+    this.database = openDatabase(directory);
+    this.outbox = new Outbox(this.database);
+    this.queue = queue ?? new EmbeddedQueue(this.database, "records", silentLogger);
+    const height = () => sender.height;
+    const log = silentLogger;
+    this.writer = new RecordWriter({ outbox: this.outbox, sender: () => sender, height, log, lingerMs: 10 });
+    const deliver = (key: string) => this.writer.deliver(key);
+    const times = { tickMs: 20, leaseMs: 200, bypassAfterMs: 60_000 };
+    this.relay = new Relay({ outbox: this.outbox, queue: this.queue, deliver, height, log, ...times });
+    this.relay.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.relay.close();
+    await this.writer.close(1_000);
+    await this.queue.close();
+    await this.database.close();
+  }
+}
+
+const authorizationOf = (n: number): Uint8Array => utf8(`authorization ${n}`);
+const idOf = (n: number): Uint8Array => sha256(authorizationOf(n));
+const startBytes = (n: number): Uint8Array =>
+  inference.StartRecord.encode(inference.StartRecord.fromPartial({ authorization: authorizationOf(n) })).finish();
+const start = (n: number, deadlineHeight = 1_000n): NewRecord => {
+  return { kind: "start", inferenceId: idOf(n), record: startBytes(n), deadlineHeight };
+};
+const finish = (n: number, more: Partial<NewRecord> = {}): NewRecord => ({
+  kind: "finish",
+  inferenceId: idOf(n),
+  record: inference.FinishRecord.encode(inference.FinishRecord.fromPartial({ inferenceId: idOf(n) })).finish(),
+  deadlineHeight: 1_000n,
+  ...more,
+});
+const keyOf = (kind: NewRecord["kind"], n: number): string => recordKey(kind, idOf(n));
+
+let directory: string;
+let sender: FakeSender;
+const open: Pipeline[] = [];
+const pipeline = (queue?: JobQueue): Pipeline => {
+  const made = new Pipeline(directory, sender, queue);
+  open.push(made);
+  return made;
+};
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "karat-records-"));
+  sender = new FakeSender();
+});
+afterEach(async () => {
+  for (const made of open.splice(0)) await made.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+const stop = async (made: Pipeline): Promise<void> => {
+  open.splice(open.indexOf(made), 1);
+  await made.stop();
+};
+/** Blocks pass until everything has its result. */
+const settledInTime = (made: Pipeline) =>
+  vi.waitFor(() => {
+    sender.height += 1n;
+    expect(made.outbox.size).toBe(0);
+  }, 10_000);
+const settled = (made: Pipeline) => vi.waitFor(() => expect(made.outbox.size).toBe(0), 5_000);
+
+describe("records", () => {
+  test("that are put off are sent again though the notice comes while the last try is being booked", async () => {
+    const database = openDatabase(directory);
+    const outbox = new Outbox(database);
+    const height = () => sender.height;
+    const writer = new RecordWriter({ outbox, sender: () => sender, height, log: silentLogger, lingerMs: 1 });
+    const key = keyOf("finish", 1);
+    const defer = outbox.defer.bind(outbox);
+    let next: Promise<void> | undefined;
+    outbox.defer = async (...put) => {
+      await defer(...put);
+      sender.height += 1n;
+      next ??= writer.deliver(key);
+    };
+    await outbox.add(finish(1));
+    await writer.deliver(key);
+    await next;
+    expect(outbox.get(key)?.unknownTries).toBe(2);
+    await writer.close(1_000);
+    await database.close();
+  });
+
+  test("go to the queue under ids of their process: one that died left jobs behind that take no second of their name", async () => {
+    const ids: string[] = [];
+    const jobs: JobQueue = {
+      add: async ({ id }) => void ids.push(id),
+      work: () => undefined,
+      counts: async () => ({ waiting: 0, active: 0, failed: 0 }),
+      close: async () => undefined,
+    };
+    for (let process = 0; process < 2; process++) {
+      const made = pipeline(jobs);
+      if (process === 0) await made.outbox.add(start(1));
+      await vi.waitFor(() => expect(ids).toHaveLength(process + 1));
+      await stop(made);
+    }
+    expect(new Set(ids).size).toBe(2);
+  });
+
+  test("that are starts go out before others where not all fit into one transaction", async () => {
+    const database = openDatabase(directory);
+    const outbox = new Outbox(database);
+    const height = () => sender.height;
+    const bounds = { lingerMs: 10, batchRecords: 1_000, maxRecords: 4 };
+    const writer = new RecordWriter({ outbox, sender: () => sender, height, log: silentLogger, ...bounds });
+    const numbers = [1, 2, 3, 4];
+    await Promise.all(numbers.flatMap((n) => [outbox.add(finish(n)), outbox.add(start(n))]));
+    const keys = [...numbers.map((n) => keyOf("finish", n)), ...numbers.map((n) => keyOf("start", n))];
+    await Promise.all(keys.map((key) => writer.deliver(key)));
+    expect(sender.recorded).toEqual([...keys.slice(4), ...keys.slice(0, 4)]);
+    await writer.close(1_000);
+    await database.close();
+  });
+
+  test("of an executor that lost the inference to a faster one are dropped", async () => {
+    const made = pipeline();
+    sender.taken = true;
+    await made.outbox.add(finish(1));
+    await settled(made);
+    expect(sender.recorded).toEqual([]);
+    expect(made.outbox.deadCount).toBe(0);
+  });
+
+  test("that come together ride in few transactions, starts before finishes", async () => {
+    const made = pipeline();
+    await Promise.all(
+      Array.from({ length: 40 }, (_, n) => [made.outbox.add(finish(n)), made.outbox.add(start(n))]).flat(),
+    );
+    await settledInTime(made);
+    expect(sender.recorded).toHaveLength(80);
+    expect(sender.transactions).toBeLessThan(20);
+    expect(made.outbox.deadCount).toBe(0);
+  });
+
+  test("are one record however often they are added", async () => {
+    const made = pipeline();
+    await Promise.all([made.outbox.add(start(1)), made.outbox.add(start(1)), made.outbox.add(start(1))]);
+    await settled(made);
+    expect(sender.recorded).toEqual([keyOf("start", 1)]);
+  });
+
+  test("of an inference that is not started yet wait for the next block", async () => {
+    const made = pipeline();
+    await made.outbox.add(finish(1));
+    await vi.waitFor(() => expect(made.outbox.get(keyOf("finish", 1))?.unknownTries).toBe(1));
+    expect(made.outbox.get(keyOf("finish", 1))?.notBefore).toBe(101n);
+    await made.outbox.add(start(1));
+    await vi.waitFor(() => expect(sender.recorded).toHaveLength(1));
+    sender.height += 1n;
+    await settled(made);
+    expect(sender.recorded).toEqual([keyOf("start", 1), keyOf("finish", 1)]);
+  });
+
+  test("an executor sends the start itself when its transfer agent does not, after three blocks", async () => {
+    const made = pipeline();
+    await made.outbox.add(finish(1, { start: { record: startBytes(1), deadlineHeight: 1_000n } }));
+    for (let tries = 1; tries <= 3; tries++) {
+      const seen = () => expect(made.outbox.get(keyOf("finish", 1))?.unknownTries).toBe(tries);
+      await vi.waitFor(seen, 5_000);
+      if (tries < 3) expect(sender.recorded).toEqual([]);
+      sender.height += 1n;
+    }
+    await settled(made);
+    expect(sender.recorded).toEqual([keyOf("start", 1), keyOf("finish", 1)]);
+  });
+
+  test("are given up after their deadline, visibly, and can be put back", async () => {
+    const made = pipeline();
+    await made.outbox.add(finish(1, { deadlineHeight: 102n }));
+    for (let height = 101n; height <= 103n; height++) {
+      sender.height = height;
+      await vi.waitFor(() => {
+        const at = made.outbox.get(keyOf("finish", 1));
+        expect(at === undefined || at.notBefore > height).toBe(true);
+      }, 5_000);
+    }
+    await settled(made);
+    expect(made.outbox.deadLetters(10)).toMatchObject([{ key: keyOf("finish", 1), reason: "deadline_passed" }]);
+    sender.height = 100n;
+    await made.outbox.add(start(1));
+    expect(await made.outbox.revive(keyOf("finish", 1))).toBe(true);
+    await settled(made);
+    expect(sender.recorded).toContain(keyOf("finish", 1));
+    expect(made.outbox.deadCount).toBe(0);
+  });
+
+  test("a bad one does not hold up those that ride with it", async () => {
+    const bad = toHex(authorizationOf(3));
+    sender.before = (messages) => {
+      const records = messages.flatMap(({ value }) => value.records) as inference.StartRecord[];
+      if (records.some(({ authorization }) => toHex(authorization) === bad)) {
+        throw new KaratError("tx_refused", "by script", { code: 2, codespace: "sdk", log: "malformed" });
+      }
+    };
+    const made = pipeline();
+    await Promise.all(Array.from({ length: 8 }, (_, n) => made.outbox.add(start(n))));
+    await vi.waitFor(() => expect(sender.recorded).toHaveLength(7), 5_000);
+    await settledInTime(made);
+    expect(made.outbox.deadLetters(10)).toMatchObject([{ key: keyOf("start", 3) }]);
+  });
+});
+
+describe("exactly once", () => {
+  test("when the process dies between outbox and broadcast", async () => {
+    sender.loseBroadcast = true;
+    const first = pipeline();
+    await first.outbox.add(start(1));
+    await vi.waitFor(() => expect(first.outbox.get(keyOf("start", 1))?.tx).toBeDefined(), 5_000);
+    await stop(first);
+    sender.loseBroadcast = false;
+    sender.height += 1n;
+    const second = pipeline();
+    await vi.waitFor(() => expect(second.outbox.get(keyOf("start", 1))?.notBefore).toBe(102n), 5_000);
+    expect(sender.transactions).toBe(0); // it may be about to get in
+    sender.height += 1n;
+    await settled(second);
+    expect(sender.recorded).toEqual([keyOf("start", 1)]);
+    expect(sender.transactions).toBe(1);
+  });
+
+  test("when it dies between broadcast and answer", async () => {
+    sender.loseAnswer = true;
+    const first = pipeline();
+    await first.outbox.add(start(1));
+    await vi.waitFor(() => expect(sender.transactions).toBe(1), 5_000);
+    await stop(first);
+    sender.loseAnswer = false;
+    sender.height += 1n;
+    await settled(pipeline());
+    expect(sender.transactions).toBe(1);
+    expect(sender.recorded).toEqual([keyOf("start", 1)]);
+  });
+
+  test("when it dies while it notes the results of a transaction", async () => {
+    sender.loseAnswer = true;
+    const first = pipeline();
+    await Promise.all([first.outbox.add(start(1)), first.outbox.add(start(2)), first.outbox.add(finish(1))]);
+    await vi.waitFor(() => expect(sender.transactions).toBe(1), 5_000);
+    await vi.waitFor(() => expect(first.outbox.get(keyOf("finish", 1))?.tx?.message).toBe(1), 5_000);
+    for (const n of [1, 2]) await first.outbox.remove(keyOf("start", n));
+    await stop(first);
+    sender.loseAnswer = false;
+    sender.height += 1n;
+    const second = pipeline();
+    await settled(second);
+    expect(second.outbox.deadCount).toBe(0);
+    expect(sender.transactions).toBe(1);
+  });
+
+  test("when it dies before anything was signed", async () => {
+    const first = pipeline();
+    await first.relay.close();
+    await first.outbox.add(start(1));
+    await stop(first);
+    await settled(pipeline());
+    expect(sender.recorded).toEqual([keyOf("start", 1)]);
+  });
+});
+
+describe.runIf(requireRedis())("with Redis", () => {
+  test("away and back, records wait and go out by themselves", async () => {
+    const redis = await RedisServer.start();
+    const queue = new RedisQueue({ url: redis.url, name: "records", log: silentLogger, timeoutMs: 500 });
+    try {
+      const made = pipeline(queue);
+      await made.outbox.add(start(1));
+      await settled(made);
+      await redis.kill();
+      await made.outbox.add(start(2)); // a request is not held up
+      await redis.up();
+      await vi.waitFor(() => expect(made.outbox.size).toBe(0), { timeout: 15_000, interval: 50 });
+      expect(sender.recorded).toEqual([keyOf("start", 1), keyOf("start", 2)]);
+      await stop(made);
+    } finally {
+      await redis.close();
+    }
+  });
+
+  test("emptied, the notices that were lost are given again", async () => {
+    const redis = await RedisServer.start();
+    const lossy: JobQueue = {
+      add: async () => undefined, // takes it and forgets it
+      work: () => undefined,
+      counts: async () => ({ waiting: 0, active: 0, failed: 0 }),
+      close: async () => undefined,
+    };
+    try {
+      const first = pipeline(lossy);
+      await first.outbox.add(start(1));
+      await stop(first);
+      const queue = new RedisQueue({ url: redis.url, name: "records", log: silentLogger });
+      const second = pipeline(queue);
+      await vi.waitFor(() => expect(second.outbox.size).toBe(0), { timeout: 15_000, interval: 50 });
+      await stop(second);
+    } finally {
+      await redis.close();
+    }
+  });
+});

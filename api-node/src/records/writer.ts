@@ -1,0 +1,283 @@
+import type { SentTx, TxSender } from "@karat/client";
+import { isKaratError, type Logger, messageOf } from "@karat/common";
+import { inference, typeUrls } from "@karat/proto";
+import type { Outbox, OutboxEntry } from "./outbox.ts";
+import { type RecordKind, recordKey } from "./record.ts";
+import { RECORD_CODE } from "./resultCodes.ts";
+
+/** The part of TxSender that the writer uses. */
+export type RecordSender = Pick<TxSender, "address" | "send" | "outcome">;
+
+export interface WriterOptions {
+  readonly outbox: Outbox;
+  /** Throws `chain_unavailable` while there is no connection. */
+  readonly sender: () => RecordSender;
+  readonly height: () => bigint | undefined;
+  readonly log: Logger;
+  /** A transaction goes out with this many records, or after this long with fewer. */
+  readonly batchRecords?: number;
+  readonly lingerMs?: number;
+  /** Most records and bytes of one transaction, where more have gathered while the last one was on its way. */
+  readonly maxRecords?: number;
+  readonly maxBytes?: number;
+  readonly onBatch?: (records: number) => void;
+}
+
+interface Item extends OutboxEntry {
+  readonly key: string;
+}
+
+/** With the message of its transaction that carries it. */
+interface PlacedItem extends Item {
+  readonly message: number;
+}
+
+/** Tries in blocks before the executor sends the start itself, and before a record without its inference is given up. */
+const START_AFTER_TRIES = 3;
+const MAX_UNKNOWN_TRIES = 30;
+const MAX_REFUSED_TRIES = 5;
+// About twice what records were measured to use; protocol messages pay nothing, but the limits share a block's gas.
+const GAS_BASE = 100_000n;
+const GAS_PER_RECORD = 60_000n;
+const GAS_PER_BYTE = 25n;
+/** Short, for a start has to be in before its anchor is too old: after a crash that leaves time for further tries. */
+const TIMEOUT_BLOCKS = 5n;
+/**
+ * A transaction that is not in after so many blocks is not waited for: its records go out anew. Should both get in, the second changes nothing, for
+ * the chain answers a record it has with code 0; a start that comes too late loses its pay.
+ */
+const GRACE_BLOCKS = 2n;
+
+/** The one writer of the node key: gathers records into transactions and learns the fate of each. */
+export class RecordWriter {
+  readonly #options: Required<WriterOptions>;
+  readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
+  readonly #inFlight = new Map<string, Promise<void>>();
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> | undefined;
+  readonly #stop = new AbortController();
+
+  constructor(options: WriterOptions) {
+    const bounds = { batchRecords: 64, lingerMs: 150, maxRecords: 192, maxBytes: 768 * 1024 };
+    this.#options = { ...bounds, onBatch: () => undefined, ...options };
+  }
+
+  /** Resolves when this try is over and its result is in the outbox; a record on its way already is joined. Never rejects. */
+  deliver(key: string): Promise<void> {
+    const running = this.#inFlight.get(key);
+    if (running && !this.#waiting.has(key))
+      return running.then(() => (this.#isDue(key) ? this.deliver(key) : undefined));
+    const known = this.#waiting.get(key)?.promise;
+    if (known) return known;
+    const fate = Promise.withResolvers<void>();
+    this.#waiting.set(key, fate);
+    if (this.#waiting.size >= this.#options.batchRecords) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), this.#options.lingerMs);
+    return fate.promise;
+  }
+
+  /** Sends what waits; what has no result after `withinMs` is left to the next process. */
+  async close(withinMs: number): Promise<void> {
+    this.#flush();
+    const late = setTimeout(() => this.#stop.abort(), withinMs);
+    while (this.#sending) await this.#sending;
+    clearTimeout(late);
+  }
+
+  /** It was put off while its try was still being booked, and the notice of the next try has come already: nobody would give another. */
+  #isDue(key: string): boolean {
+    const entry = this.#options.outbox.get(key);
+    return entry !== undefined && !this.#stop.signal.aborted && entry.notBefore <= (this.#options.height() ?? 0n);
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#sending || this.#waiting.size === 0) return;
+    this.#sending = this.#sendBatch().finally(() => {
+      this.#sending = undefined;
+      this.#flush(); // what has gathered meanwhile goes out at once
+    });
+  }
+
+  async #sendBatch(): Promise<void> {
+    const fates = new Map<string, PromiseWithResolvers<void>>();
+    const items: Item[] = [];
+    let bytes = 0;
+    for (const [key, fate] of this.#urgentFirst()) {
+      const entry = this.#options.outbox.get(key);
+      if (entry && (items.length >= this.#options.maxRecords || bytes + entry.record.length > this.#options.maxBytes)) {
+        if (items.length > 0) break;
+      }
+      this.#waiting.delete(key);
+      fates.set(key, fate);
+      this.#inFlight.set(key, fate.promise);
+      if (!entry) continue; // settled by an earlier try
+      items.push({ ...entry, key });
+      bytes += entry.record.length;
+    }
+    try {
+      const fresh = await this.#settleEarlier(items);
+      if (fresh.length > 0) await this.#send(fresh);
+    } catch (error) {
+      await this.#postpone(items, error);
+    } finally {
+      for (const [key, fate] of fates) {
+        this.#inFlight.delete(key);
+        fate.resolve();
+      }
+    }
+  }
+
+  /** Starts have the nearest deadline, and the rest is worth nothing without them: after an outage not all fit into the next transactions. */
+  #urgentFirst(): (readonly [string, PromiseWithResolvers<void>])[] {
+    const waiting = [...this.#waiting];
+    if (waiting.length <= this.#options.maxRecords) return waiting;
+    const isStart = ([key]: readonly [string, unknown]): boolean => key.startsWith("start-");
+    return [...waiting.filter(isStart), ...waiting.filter((entry) => !isStart(entry))];
+  }
+
+  /** Asks what became of transactions that were signed before; returns the records that have to be sent (anew). */
+  async #settleEarlier(items: readonly Item[]): Promise<Item[]> {
+    const { sender, outbox, height } = this.#options;
+    const fresh = items.filter(({ tx }) => tx === undefined);
+    const earlier = Map.groupBy(
+      items.filter(({ tx }) => tx !== undefined),
+      ({ tx }) => tx!.hash,
+    );
+    for (const [hash, carried] of earlier) {
+      const timeoutHeight = carried[0]!.tx!.timeoutHeight;
+      const outcome = await sender().outcome(hash, timeoutHeight);
+      const at = height() ?? 0n;
+      if (outcome === "pending" && at < timeoutHeight - TIMEOUT_BLOCKS + GRACE_BLOCKS) {
+        await Promise.all(carried.map(({ key }) => outbox.defer(key, this.#nextHeight(height()), {}, false)));
+      } else if (outcome === "pending" || outcome === "expired" || outcome.code !== 0) {
+        for (const { tx: _gone, ...item } of carried) fresh.push(item);
+      } else
+        await this.#apply(
+          carried.map((item) => ({ ...item, message: item.tx!.message })),
+          outcome,
+        );
+    }
+    return fresh;
+  }
+
+  /** One transaction; when it is refused as a whole, its halves, so that one bad record does not hold up the others. */
+  async #send(items: readonly Item[]): Promise<void> {
+    const { sender, outbox, log, onBatch } = this.#options;
+    const writer = sender();
+    const messages = messagesOf(writer.address, items);
+    const placed = items.map((item) => ({ ...item, message: messages.findIndex(({ kind }) => kind === item.kind) }));
+    try {
+      const sent = await writer.send(messages, {
+        gas: gasOf(items),
+        timeoutBlocks: TIMEOUT_BLOCKS,
+        signal: this.#stop.signal,
+        onSigned: ({ hash, timeoutHeight }) =>
+          outbox.signedInto(new Map(placed.map(({ key, message }) => [key, { hash, timeoutHeight, message }]))),
+      });
+      onBatch(items.length);
+      await this.#apply(placed, sent);
+    } catch (error) {
+      if (!isKaratError(error, "tx_refused")) throw error;
+      if (items.length > 1) {
+        const half = items.length >> 1;
+        await this.#send(items.slice(0, half));
+        await this.#send(items.slice(half));
+        return;
+      }
+      const { code, codespace, log: reason } = error.data;
+      log.warn({ record: items[0]!.key, code, codespace, reason }, "The chain refused a transaction of one record.");
+      await this.#refused(items[0]!, `${String(codespace)}/${String(code)}: ${String(reason)}`);
+    }
+  }
+
+  /** The chain's result of each record. */
+  async #apply(items: readonly PlacedItem[], tx: SentTx): Promise<void> {
+    const { outbox, log } = this.#options;
+    const results = resultsOf(items, tx);
+    // At once, so that they are one commit of the outbox: after an outage thousands wait, and their deadlines run.
+    await Promise.all(
+      items.map(async (item) => {
+        const result = results.get(item.key);
+        if (result?.code === RECORD_CODE.ok) await outbox.remove(item.key);
+        else if (result?.code === RECORD_CODE.unknownInference) await this.#unknown(item, tx.height);
+        else if (result?.code === RECORD_CODE.wrongSender && item.kind === "finish") {
+          // Hedged: another executor's receipt was first, and the word of it came after the first token here.
+          log.info({ record: item.key }, "Another executor got the inference; the record is dropped.");
+          await outbox.remove(item.key);
+        } else {
+          const reason = result ? `inference/${result.code}: ${result.log}` : "no result in the transaction's response";
+          log.warn({ record: item.key, reason }, "The chain refused a record.");
+          await outbox.bury(item.key, reason, tx.height);
+        }
+      }),
+    );
+  }
+
+  /** Its start is not there yet: wait a block; in the end an executor that has it all sends the start itself. */
+  async #unknown(item: Item, height: bigint): Promise<void> {
+    const { outbox } = this.#options;
+    const unknownTries = item.unknownTries + 1;
+    if (unknownTries >= MAX_UNKNOWN_TRIES) {
+      await outbox.bury(item.key, "its inference was never started", height);
+      return;
+    }
+    if (unknownTries === START_AFTER_TRIES && item.start) {
+      await outbox.add({ kind: "start", inferenceId: item.inferenceId, ...item.start });
+    }
+    await outbox.defer(item.key, height + 1n, { unknownTries });
+  }
+
+  async #refused(item: Item, reason: string): Promise<void> {
+    const { outbox, height } = this.#options;
+    const refusedTries = item.refusedTries + 1;
+    const at = height() ?? 0n;
+    if (refusedTries >= MAX_REFUSED_TRIES) await outbox.bury(item.key, reason, at);
+    else await outbox.defer(item.key, at + 1n, { refusedTries });
+  }
+
+  /** Nothing is known of this try: the next one asks for the transaction first. */
+  async #postpone(items: readonly Item[], error: unknown): Promise<void> {
+    const { outbox, height, log } = this.#options;
+    const code = isKaratError(error) ? error.code : messageOf(error);
+    log.warn({ records: items.length, error: code }, "Records could not be sent; they are tried again.");
+    const next = this.#nextHeight(height());
+    await Promise.all(items.map(({ key }) => outbox.defer(key, next, {}, code === "tx_expired")));
+  }
+
+  #nextHeight(height: bigint | undefined): bigint {
+    return (height ?? 0n) + 1n;
+  }
+}
+
+/** Starts before finishes before deliveries, so that all records of an inference can ride in one transaction. */
+const MESSAGES = [
+  ["start", typeUrls.startInferences, inference.StartRecord, inference.MsgStartInferencesResponse],
+  ["finish", typeUrls.finishInferences, inference.FinishRecord, inference.MsgFinishInferencesResponse],
+  ["delivery", typeUrls.deliverInferences, inference.DeliveryRecord, inference.MsgDeliverInferencesResponse],
+] as const satisfies readonly (readonly [RecordKind, string, unknown, unknown])[];
+
+function messagesOf(sender: string, items: readonly Item[]) {
+  return MESSAGES.flatMap(([kind, typeUrl, codec]) => {
+    const records = items.filter((item) => item.kind === kind).map(({ record }) => codec.decode(record));
+    return records.length === 0 ? [] : [{ kind, typeUrl, value: { sender, records } }];
+  });
+}
+
+/** Of the given items only: others of the same transaction may have their result already. */
+function resultsOf(items: readonly PlacedItem[], { responses }: SentTx): Map<string, inference.RecordResult> {
+  const results = new Map<string, inference.RecordResult>();
+  for (const [kind, , , response] of MESSAGES) {
+    const carrying = items.find((item) => item.kind === kind)?.message;
+    const bytes = carrying === undefined ? undefined : responses[carrying];
+    if (!bytes) continue;
+    for (const result of response.decode(bytes).results) results.set(recordKey(kind, result.inferenceId), result);
+  }
+  return results;
+}
+
+function gasOf(items: readonly Item[]): bigint {
+  const bytes = items.reduce((sum, { record }) => sum + record.length, 0);
+  return GAS_BASE + GAS_PER_RECORD * BigInt(items.length) + GAS_PER_BYTE * BigInt(bytes);
+}

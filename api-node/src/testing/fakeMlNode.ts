@@ -1,0 +1,146 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { sha256, toBase64, toHex, utf8 } from "@karat/common";
+import { type ArtifactCoding, encodeArtifact } from "@karat/rules";
+import { TEST_MODEL } from "./fakeView.ts";
+
+const CODING: ArtifactCoding = { step: "1/16", k: 3 };
+
+/** What the ML node does with its next answers; change it between requests. */
+export interface MlScript {
+  tokens: string[];
+  /** Pause before each token. */
+  delayMs: number;
+  /** Pause before it tells how long a prompt is, which the executor's receipt waits for. */
+  tokenizeMs?: number | undefined;
+  /** Cut the connection after so many tokens. */
+  dieAfter?: number | undefined;
+  /** Tell an error in the stream after so many tokens. */
+  failAfter?: number | undefined;
+  /** Write something that is no line of the protocol after so many tokens. */
+  garbleAfter?: number | undefined;
+  /** Say nothing more after so many tokens, and do not end. */
+  hangAfter?: number | undefined;
+  /** Refuse with this status and code. */
+  refuse?: { status: number; code: string } | undefined;
+  /** Claim another text than that of the tokens. */
+  claim?: string | undefined;
+}
+
+/** An ML node that answers by script, over loopback. */
+export class FakeMlNode {
+  readonly script: MlScript;
+  url = "";
+  /** Answers begun, and those whose reader left before the end. */
+  begun = 0;
+  cancelled = 0;
+  /** Connections ever made to it. */
+  connections = 0;
+  readonly bodies: Record<string, unknown>[] = [];
+  readonly #server = createServer((request, response) => void this.#serve(request, response));
+
+  private constructor(script: Partial<MlScript>) {
+    this.script = { tokens: ["Hel", "lo", " world", ""], delayMs: 0, ...script };
+  }
+
+  static async start(script: Partial<MlScript> = {}): Promise<FakeMlNode> {
+    const node = new FakeMlNode(script);
+    node.#server.on("connection", () => node.connections++);
+    node.#server.listen(0, "127.0.0.1");
+    await once(node.#server, "listening");
+    node.url = `http://127.0.0.1:${(node.#server.address() as AddressInfo).port}`;
+    return node;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    if (request.url === "/karat/v1/models") return json(response, 200, { models: [MODEL] });
+    if (request.url === "/karat/v1/tokenize") {
+      await sleep(this.script.tokenizeMs ?? 0);
+      return json(response, 200, { count: promptTokens(body) });
+    }
+    const { refuse } = this.script;
+    if (refuse) return json(response, refuse.status, { error: { code: refuse.code, message: "by script" } });
+    await this.#generate(body, response);
+  }
+
+  async #generate(body: Record<string, unknown>, response: ServerResponse): Promise<void> {
+    this.begun++;
+    this.bodies.push(body);
+    let gone = false;
+    response.once("close", () => {
+      if (response.writableEnded || gone) return;
+      gone = true;
+      this.cancelled++;
+    });
+    const { tokens, delayMs, dieAfter, failAfter, garbleAfter, hangAfter, claim } = this.script;
+    response.writeHead(200, { "content-type": "application/x-ndjson" });
+    const line = (value: object): boolean => response.write(`${JSON.stringify(value)}\n`);
+    line({ type: "start", prompt_tokens: promptTokens(body), prompt_hash: "00".repeat(32) });
+    for (const [i, text] of tokens.entries()) {
+      if (hangAfter === i) return;
+      if (garbleAfter === i) response.write("<html>not found</html>\n");
+      if (failAfter === i) {
+        line({ type: "error", error: { code: "engine_failed", message: "by script" } });
+        response.end();
+        return;
+      }
+      if (dieAfter === i) {
+        await sleep(20); // what was written before it dies does arrive
+        gone = true;
+        response.destroy();
+        return;
+      }
+      if (delayMs > 0) await sleep(delayMs);
+      if (gone) return;
+      const bytes = [...utf8(text)];
+      const top = [{ id: i, token: text, bytes, logprob: -0.5 }];
+      line({ type: "token", id: i, token: text, text, bytes, logprob: -0.5, top });
+    }
+    const text = claim ?? tokens.join("");
+    line({
+      type: "end",
+      finish_reason: "stop",
+      usage: { prompt_tokens: promptTokens(body), completion_tokens: tokens.length },
+      token_ids: tokens.map((_, i) => i),
+      text,
+      output_hash: toHex(sha256(utf8(text))),
+      artifact: toBase64(
+        encodeArtifact(
+          tokens.map((_, id) => ({ id, top: [{ id, logprob: -0.5 }] })),
+          CODING,
+        ),
+      ),
+      artifact_root: toHex(sha256(utf8(`artifact ${String(body.inference_id)}`))),
+    });
+    response.end();
+  }
+}
+
+const MODEL = {
+  id: TEST_MODEL,
+  weights_sha256: "00".repeat(32),
+  quantization: "f16",
+  context_length: 1_024,
+  vocabulary_size: 300,
+  engine: "script",
+  build: "1",
+  capacity: 4,
+};
+
+/** One for each four bytes. */
+const promptTokens = (body: Record<string, unknown>): number =>
+  Math.ceil(JSON.stringify(body.messages ?? body.prompt ?? "").length / 4);
+
+function json(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}

@@ -1,0 +1,69 @@
+import { encodeApiKey } from "@karat/client";
+import { addressOfKey, newPrivateKey, publicKeyOf, silentLogger } from "@karat/common";
+import { createMetrics } from "@karat/common/http";
+import { ExecutedIds, volatileIds } from "../executor/executedIds.ts";
+import { MlPool } from "../executor/mlPool.ts";
+import type { NodeIdentity } from "../identity.ts";
+import { type ApiNode, type ApiNodeOptions, createApiNode } from "../node.ts";
+import type { Payload } from "../payloads/payload.ts";
+import type { NewRecord } from "../records/record.ts";
+import { FakeMlNode, type MlScript } from "./fakeMlNode.ts";
+import { FakeView, newIdentity } from "./fakeView.ts";
+
+export interface TestParticipant {
+  readonly identity: NodeIdentity;
+  readonly node: ApiNode;
+  readonly ml: FakeMlNode;
+  readonly pool: MlPool;
+  readonly records: NewRecord[];
+  readonly payloads: Payload[];
+  readonly url: string;
+}
+
+/** Participants that share a scripted chain, each with its own server and a scripted ML node, all on loopback. */
+export class TestNetwork {
+  readonly view = new FakeView();
+  readonly participants: TestParticipant[] = [];
+  readonly clientKey = newPrivateKey();
+  readonly apiKey = encodeApiKey(this.clientKey);
+  readonly client = addressOfKey(publicKeyOf(this.clientKey));
+
+  constructor() {
+    this.view.fund(this.client, 1_000_000n);
+  }
+
+  async join(script: Partial<MlScript> = {}, options: Partial<ApiNodeOptions> = {}): Promise<TestParticipant> {
+    const identity = newIdentity();
+    const ml = await FakeMlNode.start(script);
+    const pool = new MlPool({ log: silentLogger, idleMs: 5_000 });
+    await pool.add({ url: ml.url });
+    const records: NewRecord[] = [];
+    const payloads: Payload[] = [];
+    const node = await createApiNode(
+      { host: "127.0.0.1", port: 0, idleMs: 5_000, ...options },
+      {
+        identity,
+        view: this.view,
+        ml: pool,
+        records: { add: async (record) => void records.push(record) },
+        payloads: { put: async (...items) => void payloads.push(...items) },
+        executed: new ExecutedIds(volatileIds),
+        metrics: createMetrics({ process: false }),
+        log: silentLogger,
+      },
+    );
+    const url = `http://127.0.0.1:${node.port}`;
+    this.view.join(identity, url);
+    const participant = { identity, node, ml, pool, records, payloads, url };
+    this.participants.push(participant);
+    return participant;
+  }
+
+  async close(): Promise<void> {
+    for (const { node, pool, ml } of this.participants) {
+      await node.close();
+      await pool.close();
+      await ml.close();
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import { verifyBytes, verifyMessage } from "@karat/client";
+import { messageOf } from "@karat/common";
+import { DOMAIN, sign } from "@karat/proto";
+import { compareBytes } from "@karat/rules";
+import type { Candidate } from "../chain/candidates.ts";
+import type {
+  EndLine,
+  ErrorObject,
+  ExecuteLine,
+  Executor,
+  ReceiptLine,
+  SkippedAttempt,
+  TokenLine,
+} from "../executor/protocol.ts";
+import type { Order } from "./orders.ts";
+
+/** An executor that was asked and did not come to answer. */
+export interface Passed {
+  readonly skip: SkippedAttempt;
+  /** What it said about the request, where it said something. */
+  readonly fault?: ErrorObject;
+  readonly timedOut: boolean;
+}
+
+/** An executor that gave a receipt. */
+export interface Promised {
+  readonly receipt: ReceiptLine;
+  readonly promise: sign.Receipt;
+}
+
+export type FirstLine = TokenLine | EndLine;
+
+export interface AttemptOptions {
+  readonly chainId: string;
+  readonly order: Order;
+  readonly candidate: Candidate;
+  readonly attempt: number;
+  readonly skips: readonly SkippedAttempt[];
+  readonly executor: Executor;
+  /** Longest wait for anything after the receipt. */
+  readonly idleMs: number;
+}
+
+type Next = ExecuteLine | "timeout" | "ended";
+
+const LAST_LINES: ReadonlySet<string> = new Set<ExecuteLine["type"]>(["end", "busy", "error"]);
+
+/** One executor's turn. Whoever leaves it early calls `close`, which cancels the computation. */
+export class Attempt {
+  readonly #options: AttemptOptions;
+  readonly #stop = new AbortController();
+  readonly #lines: AsyncIterator<ExecuteLine>;
+  /** The executor has said its last: there is nothing to cancel, and its connection can be used again. */
+  #over = false;
+
+  /** `signal` is the client's: when it goes, so does the executor's work. */
+  constructor(options: AttemptOptions, signal: AbortSignal) {
+    this.#options = options;
+    const { order, attempt, skips, executor } = options;
+    const { bytes, signature } = order.authorization;
+    const request = { authorization: bytes, signature, request: order.request.canonical, attempt, skips };
+    this.#lines = executor.execute(request, AbortSignal.any([signal, this.#stop.signal]))[Symbol.asyncIterator]();
+  }
+
+  /** Waits `withinMs` for the receipt. */
+  async receipt(withinMs: number): Promise<Promised | Passed> {
+    const line = await this.#next(withinMs);
+    if (typeof line === "string") return this.#passed(line, undefined, line === "timeout");
+    if (line.type === "busy") return this.#busy(line.signature);
+    if (line.type === "error") return this.#passed(reasonOf(line.error), line.error);
+    if (line.type !== "receipt") return this.#passed("no_receipt");
+    const promise = this.#openReceipt(line);
+    return promise ? { receipt: line, promise } : this.#passed("invalid_receipt");
+  }
+
+  /** The first line after the receipt: until then another executor can still take over. */
+  async first(): Promise<FirstLine | Passed> {
+    const line = await this.next();
+    if (typeof line === "string") return this.#passed(line === "timeout" ? "silent" : "died");
+    if (line.type === "busy") return this.#busy(line.signature);
+    if (line.type === "error") return this.#passed(reasonOf(line.error), line.error);
+    return line.type === "token" || line.type === "end" ? line : this.#passed("out_of_order");
+  }
+
+  next(): Promise<Next> {
+    return this.#next(this.#options.idleMs);
+  }
+
+  close(): void {
+    if (!this.#over) this.#stop.abort();
+    // The executor's own clean-up may still run; nobody waits for it.
+    this.#lines.return?.()?.catch(() => undefined);
+  }
+
+  async #next(timeoutMs: number): Promise<Next> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<"timeout">((resolve) => {
+      timer = setTimeout(resolve, timeoutMs, "timeout");
+    });
+    const line = this.#lines.next().then(
+      ({ done, value }): Next => (done ? "ended" : value),
+      (error): Next => ({ type: "error", error: { code: "executor_failed", message: messageOf(error) } }),
+    );
+    try {
+      const next = await Promise.race([line, timeout]);
+      this.#over = next === "ended" || (next !== "timeout" && LAST_LINES.has(next.type));
+      return next;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #busy(signature: Uint8Array): Passed {
+    const { chainId, order, attempt, candidate } = this.#options;
+    const { inferenceId } = order.authorization;
+    const executor = candidate.member.operator;
+    const statement = { chainId, inferenceId, attempt, executor };
+    const signed = verifyMessage("busy", statement, signature, candidate.member.nodeKey);
+    return {
+      skip: { attempt, reason: signed ? "busy" : "invalid_busy", ...(signed ? { busySignature: signature } : {}) },
+      timedOut: false,
+    };
+  }
+
+  #passed(reason: string, fault?: ErrorObject, timedOut = false): Passed {
+    const skip = { attempt: this.#options.attempt, reason };
+    return { skip, timedOut, ...(fault ? { fault } : {}) };
+  }
+
+  /** The receipt's content when it is signed by the executor and is about this attempt. */
+  #openReceipt(line: ReceiptLine): sign.Receipt | undefined {
+    const { chainId, order, attempt, candidate } = this.#options;
+    if (!verifyBytes(line.receipt, line.signature, candidate.member.nodeKey)) return undefined;
+    const receipt = sign.Receipt.decode(line.receipt);
+    const { message, inferenceId } = order.authorization;
+    const fits =
+      receipt.domain === DOMAIN.receipt &&
+      receipt.chainId === chainId &&
+      receipt.attempt === attempt &&
+      receipt.executor === candidate.member.operator &&
+      receipt.promptTokens <= message.maxInputTokens &&
+      receipt.deadlineHeight > message.anchorHeight &&
+      compareBytes(receipt.inferenceId, inferenceId) === 0;
+    return fits ? receipt : undefined;
+  }
+}
+
+export const isPassed = (outcome: Promised | FirstLine | Passed): outcome is Passed => "skip" in outcome;
+
+const reasonOf = (error: ErrorObject): string => `refused:${error.code}`.slice(0, 64);

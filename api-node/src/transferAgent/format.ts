@@ -1,0 +1,91 @@
+import {
+  type ChatFormat,
+  type CompletionFormat,
+  chatCompletion,
+  chatFinishChunk,
+  chatRoleChunk,
+  chatTokenChunk,
+  chatUsageChunk,
+  textCompletion,
+  textFinishChunk,
+  textTokenChunk,
+  textUsageChunk,
+  usageOf,
+} from "@karat/common/openai";
+import type { TokenLine } from "../executor/protocol.ts";
+import type { VerifiedAnswer } from "./answer.ts";
+import type { ClientRequest } from "./clientRequest.ts";
+
+/** How an answer is told to a client: the objects of one endpoint, chat or text. */
+export interface AnswerFormat {
+  /** Before the first token. */
+  readonly opening: () => object | undefined;
+  readonly token: (token: TokenLine) => object | undefined;
+  /** The last events; the very last one carries `karat`. */
+  readonly closing: (answer: VerifiedAnswer, karat: object) => object[];
+  readonly whole: (answer: VerifiedAnswer, tokens: readonly TokenLine[], karat: object) => object;
+}
+
+export function answerFormat(request: ClientRequest, inferenceId: string, created: number): AnswerFormat {
+  return request.kind === "chat"
+    ? chatFormat(request, inferenceId, created)
+    : textFormat(request, inferenceId, created);
+}
+
+/**
+ * The receipt rides on the last event that the API has anyway: an event of its own would have no choice in it, and much client code
+ * reads `choices[0]` of every event.
+ */
+const withReceipt = (events: object[], karat: object): object[] =>
+  events.map((event, i) => (i === events.length - 1 ? { ...event, karat } : event));
+
+const usage = ({ response }: VerifiedAnswer) => usageOf(response.promptTokens, response.completionTokens);
+
+function chatFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: string, created: number): AnswerFormat {
+  const format: ChatFormat = {
+    id: `chatcmpl-${inferenceId.slice(0, 32)}`,
+    created,
+    model: sanitized.model,
+    includeUsage,
+    ...(sanitized.logprobs === true ? { topLogprobs: sanitized.top_logprobs ?? 0 } : {}),
+  };
+  return {
+    opening: () => chatRoleChunk(format),
+    token: (token) => chatTokenChunk(format, token),
+    closing: (answer, karat) => {
+      const finish = chatFinishChunk(format, answer.end.finish_reason);
+      return withReceipt(includeUsage ? [finish, chatUsageChunk(format, usage(answer))] : [finish], karat);
+    },
+    whole: (answer, tokens, karat) => {
+      const { text, finish_reason: finishReason } = answer.end;
+      return { ...chatCompletion(format, { text, tokens, finishReason, usage: usage(answer) }), karat };
+    },
+  };
+}
+
+function textFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: string, created: number): AnswerFormat {
+  const format: CompletionFormat = {
+    id: `cmpl-${inferenceId.slice(0, 32)}`,
+    created,
+    model: sanitized.model,
+    includeUsage,
+    ...(typeof sanitized.logprobs === "number" ? { logprobs: sanitized.logprobs } : {}),
+  };
+  let offset = 0;
+  return {
+    opening: () => undefined,
+    token: (token) => {
+      const chunk = textTokenChunk(format, token, offset);
+      offset += token.text.length;
+      return chunk;
+    },
+    closing: (answer, karat) => {
+      const finish = textFinishChunk(format, answer.end.finish_reason);
+      return withReceipt(includeUsage ? [finish, textUsageChunk(format, usage(answer))] : [finish], karat);
+    },
+    whole: (answer, tokens, karat) => {
+      const { text, finish_reason: finishReason } = answer.end;
+      return { ...textCompletion(format, { text, tokens, finishReason, usage: usage(answer) }), karat };
+    },
+  };
+}

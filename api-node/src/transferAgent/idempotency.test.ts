@@ -1,0 +1,42 @@
+import { describe, expect, test } from "vitest";
+import { IdempotentAnswers, type WholeAnswer } from "./idempotency.ts";
+
+const answer = (body: string): WholeAnswer => ({ headers: {}, body });
+const asked = (key: string, body = "request", client = "karat1a") => ({ client, key, body });
+
+describe("an idempotency key", () => {
+  test("gives the same answer for the same request, also while the first one runs", async () => {
+    const answers = new IdempotentAnswers();
+    let made = 0;
+    const make = async () => answer(String(++made));
+    const both = await Promise.all([answers.get(asked("k"), make), answers.get(asked("k"), make)]);
+    expect(both.map(({ body }) => body)).toEqual(["1", "1"]);
+    expect((await answers.get(asked("k"), make)).body).toBe("1");
+    expect((await answers.get(asked("k", "request", "karat1b"), make)).body).toBe("2");
+  });
+
+  test("is refused for another request", async () => {
+    const answers = new IdempotentAnswers();
+    await answers.get(asked("k"), async () => answer("1"));
+    const other = answers.get(asked("k", "other"), async () => answer("2"));
+    await expect(other).rejects.toMatchObject({ code: "idempotency_mismatch" });
+  });
+
+  test("of a request that failed is free again", async () => {
+    const answers = new IdempotentAnswers();
+    await expect(answers.get(asked("k"), () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+    expect((await answers.get(asked("k"), async () => answer("1"))).body).toBe("1");
+  });
+
+  test("is forgotten after its time, and when there is no more room", async () => {
+    let now = 0;
+    const answers = new IdempotentAnswers({ keepMs: 10, maxAnswers: 2, maxBytes: 6, now: () => now });
+    let made = 0;
+    const get = async (key: string) => (await answers.get(asked(key), async () => answer(`${++made}..`))).body;
+    expect([await get("a"), await get("b"), await get("a")]).toEqual(["1..", "2..", "1.."]);
+    await get("c");
+    expect(await get("a")).toBe("4..");
+    now = 10;
+    expect(await get("a")).toBe("5..");
+  });
+});

@@ -1,0 +1,269 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ApiKey, decodeApiKey } from "@karat/client";
+import { isKaratError, KaratError, type Logger, messageOf, toHex } from "@karat/common";
+import { readBody } from "@karat/common/http";
+import { SSE_DONE, SSE_HEADERS, sseEvent } from "@karat/common/openai";
+import { errorReply } from "../errors.ts";
+import type { TokenLine } from "../executor/protocol.ts";
+import type { PayloadSink } from "../payloads/payload.ts";
+import type { RecordSink } from "../records/record.ts";
+import type { VerifiedAnswer } from "./answer.ts";
+import { type ClientRequest, type RequestKind, readClientRequest } from "./clientRequest.ts";
+import { type Begun, type DispatchModules, dispatch } from "./dispatch.ts";
+import { type AnswerFormat, answerFormat } from "./format.ts";
+import { CORS_HEADERS, clientSignal, requestIdOf, sendError, write } from "./httpAnswer.ts";
+import type { IdempotentAnswers, WholeAnswer } from "./idempotency.ts";
+import type { ClientLimits } from "./limits.ts";
+import type { InferenceObserver } from "./observer.ts";
+import { type Order, type OrderModules, placeOrder, type Terms } from "./orders.ts";
+import { deliveryPayloads, deliveryReceipt, deliveryRecord, startRecord } from "./records.ts";
+
+export interface TransferAgentModules extends OrderModules {
+  readonly dispatch: DispatchModules;
+  readonly limits: ClientLimits;
+  readonly answers: IdempotentAnswers;
+  readonly records: RecordSink;
+  readonly payloads: PayloadSink;
+  readonly observer: InferenceObserver;
+  readonly log: Logger;
+}
+
+export const MAX_BODY_BYTES = 4 * 1024 * 1024;
+/** Orders for one request: a fresh one, with a draw of its own, when nobody took the last or its executor failed before the client saw anything. */
+const MAX_ORDERS = 3;
+/** Before the second order when nobody took the first: all were busy, or just died. Twice that before the third. */
+const ORDER_PAUSE_MS = 250;
+
+/** One request on its way, with what may have to be undone. */
+interface Exchange {
+  readonly request: ClientRequest;
+  readonly key: ApiKey;
+  readonly terms: Terms;
+  readonly response: ServerResponse;
+  readonly signal: AbortSignal;
+  readonly startedMs: number;
+}
+
+/** Faces the client: from an OpenAI request to an answer with a signed receipt. */
+export class TransferAgent {
+  readonly #modules: TransferAgentModules;
+
+  constructor(modules: TransferAgentModules) {
+    this.#modules = modules;
+  }
+
+  /** Answers one request; never throws. */
+  async handle(kind: RequestKind, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const startedMs = performance.now();
+    const signal = clientSignal(response);
+    for (const [name, value] of Object.entries(CORS_HEADERS)) response.setHeader(name, value);
+    response.setHeader("x-request-id", requestIdOf(request));
+    let leave: (() => void) | undefined;
+    let code = "ok";
+    try {
+      const key = decodeApiKey(bearerOf(request));
+      leave = this.#enter(key.address, response);
+      const asked = readClientRequest(kind, await readBody(request, MAX_BODY_BYTES));
+      const exchange: Exchange = { request: asked, key, terms: termsOf(request), response, signal, startedMs };
+      if (asked.stream) await this.#stream(exchange);
+      else sendAnswer(response, await this.#once(exchange, request.headers["idempotency-key"]));
+    } catch (error) {
+      code = this.#fail(response, signal, error);
+    } finally {
+      leave?.();
+      this.#modules.observer.answered(kind, code, performance.now() - startedMs);
+    }
+  }
+
+  /** Tells the client its limits whether or not it may enter. */
+  #enter(client: string, response: ServerResponse): () => void {
+    const { limits } = this.#modules;
+    try {
+      return limits.enter(client);
+    } finally {
+      for (const [name, value] of Object.entries(limits.headers(client))) response.setHeader(name, value);
+    }
+  }
+
+  /** Tokens as they come. What fails after the first one is told in the stream. */
+  async #stream(exchange: Exchange): Promise<void> {
+    const { response, signal } = exchange;
+    await this.#ordered(exchange, async (order, format) => {
+      try {
+        for await (const event of this.#run(order, exchange)) {
+          if (event.type === "begun") {
+            response.writeHead(200, { ...SSE_HEADERS, ...karatHeaders(order, event) });
+            await this.#event(exchange, format.opening());
+          } else if (event.type === "token") {
+            await this.#event(exchange, format.token(event));
+          } else {
+            for (const closing of format.closing(event.answer, event.karat)) await this.#event(exchange, closing);
+            response.end(SSE_DONE);
+          }
+        }
+      } catch (error) {
+        if (!response.headersSent || signal.aborted) throw error;
+        response.end(sseEvent(errorReply(error).body) + SSE_DONE);
+        this.#modules.observer.brokenStream();
+      }
+    });
+  }
+
+  /** With an `Idempotency-Key`, the same request again gets the same answer and is charged once. */
+  async #once(exchange: Exchange, idempotencyKey: string | string[] | undefined): Promise<WholeAnswer> {
+    if (typeof idempotencyKey !== "string") return await this.#whole(exchange);
+    const { request, key } = exchange;
+    const identity = { client: key.address, key: idempotencyKey, body: `${request.kind}/${toHex(request.hash)}` };
+    for (;;) {
+      try {
+        return await this.#modules.answers.get(identity, () => this.#whole(exchange));
+      } catch (error) {
+        // The client of the request that was joined has left; this one's has not.
+        if (!isKaratError(error, "cancelled") || exchange.signal.aborted) throw error;
+      }
+    }
+  }
+
+  async #whole(exchange: Exchange): Promise<WholeAnswer> {
+    return await this.#ordered(exchange, (order, format) => this.#collect(order, exchange, format));
+  }
+
+  /** One order after another while the client has seen nothing: an executor that fails only costs it time. */
+  async #ordered<T>(exchange: Exchange, answer: (order: Order, format: AnswerFormat) => Promise<T>): Promise<T> {
+    const { request, response, signal } = exchange;
+    const created = Math.floor(Date.now() / 1_000);
+    for (let count = 1; ; count++) {
+      const order = await this.#order(exchange);
+      try {
+        return await answer(order, answerFormat(request, toHex(order.authorization.inferenceId), created));
+      } catch (error) {
+        const nobody = isKaratError(error, "no_executor");
+        if (response.headersSent || signal.aborted || count === MAX_ORDERS) throw error;
+        if (!nobody && !isKaratError(error, "executor_failed")) throw error;
+        if (nobody) await sleep(count * ORDER_PAUSE_MS, undefined, { signal }).catch(() => undefined);
+      } finally {
+        order.release();
+      }
+    }
+  }
+
+  async #collect(order: Order, exchange: Exchange, format: AnswerFormat): Promise<WholeAnswer> {
+    const tokens: TokenLine[] = [];
+    let headers: Record<string, string> = {};
+    for await (const event of this.#run(order, exchange)) {
+      if (event.type === "begun") headers = karatHeaders(order, event);
+      else if (event.type === "token") tokens.push(event);
+      else return { headers, body: JSON.stringify(format.whole(event.answer, tokens, event.karat)) };
+    }
+    throw new KaratError("executor_failed", "The executor failed within its answer.");
+  }
+
+  async #order({ key, request, terms }: Exchange): Promise<Order> {
+    return await placeOrder(this.#modules, key, request, terms);
+  }
+
+  /** The events of one order, with its records written as they become due. */
+  async *#run(order: Order, exchange: Exchange): AsyncGenerator<Begun | TokenLine | Delivered> {
+    const { view, identity, records, payloads, observer } = this.#modules;
+    let begun: Begun | undefined;
+    let started: Promise<void> = Promise.resolve();
+    let text = "";
+    let settled = false;
+    try {
+      for await (const event of dispatch(this.#modules.dispatch, view.chainId, order, exchange.signal)) {
+        if (event.type === "begun") {
+          begun = event;
+          observer.firstToken(performance.now() - exchange.startedMs);
+          // Not awaited: the executor can record the start as well, should this process die now.
+          started = records.add(startRecord(view, order, event));
+          started.catch(() => undefined);
+          yield event;
+        } else if (event.type === "token") {
+          text += event.text;
+          yield event;
+        } else if (begun) {
+          await started;
+          await records.add(deliveryRecord(order, begun, text, event));
+          await payloads.put(...deliveryPayloads(order, event));
+          settled = true;
+          observer.delivered(event.response.promptTokens, event.response.completionTokens);
+          yield {
+            type: "delivered",
+            answer: event,
+            karat: deliveryReceipt(view.chainId, identity, order, begun, event),
+          };
+        }
+      }
+    } finally {
+      // The client left: what it has received so far is what is delivered.
+      if (begun && !settled && exchange.signal.aborted) {
+        await records.add(deliveryRecord(order, begun, text)).catch((error) => this.#warn(error));
+      }
+    }
+  }
+
+  async #event({ response, signal }: Exchange, payload: object | undefined): Promise<void> {
+    if (payload) await write(response, sseEvent(payload), signal);
+  }
+
+  /** The code under which it counts. */
+  #fail(response: ServerResponse, signal: AbortSignal, error: unknown): string {
+    if (signal.aborted) return "cancelled";
+    const { status, body } = errorReply(error);
+    if (status === 500) this.#warn(error);
+    if (response.headersSent) response.destroy();
+    else sendError(response, error);
+    return body.error.code ?? String(status);
+  }
+
+  #warn(error: unknown): void {
+    this.#modules.log.error({ error: messageOf(error) }, "A request met an unexpected error.");
+  }
+}
+
+interface Delivered {
+  readonly type: "delivered";
+  readonly answer: VerifiedAnswer;
+  /** The signed receipt, as the field `karat` shows it. */
+  readonly karat: object;
+}
+
+function karatHeaders(order: Order, { candidate, attempt }: Begun): Record<string, string> {
+  return {
+    "x-karat-inference-id": toHex(order.authorization.inferenceId),
+    "x-karat-executor": candidate.member.operator,
+    "x-karat-attempts": String(attempt + 1),
+  };
+}
+
+function sendAnswer(response: ServerResponse, { headers, body }: WholeAnswer): void {
+  const length = Buffer.byteLength(body);
+  response.writeHead(200, { "content-type": "application/json; charset=utf-8", "content-length": length, ...headers });
+  response.end(body);
+}
+
+/** Throws `invalid_api_key`. */
+export function bearerOf(request: IncomingMessage): string {
+  const [scheme, key] = (request.headers.authorization ?? "").split(" ");
+  if (scheme?.toLowerCase() !== "bearer" || !key) {
+    throw new KaratError("invalid_api_key", "No API key: send `Authorization: Bearer sk-karat-…`.");
+  }
+  return key;
+}
+
+function termsOf({ headers }: IncomingMessage): Terms {
+  const maxInputPrice = price(headers["x-karat-max-input-price"], "x-karat-max-input-price");
+  const maxOutputPrice = price(headers["x-karat-max-output-price"], "x-karat-max-output-price");
+  return {
+    ...(maxInputPrice === undefined ? {} : { maxInputPrice }),
+    ...(maxOutputPrice === undefined ? {} : { maxOutputPrice }),
+    ...(headers["x-karat-recording"] === "commit" ? { private: true } : {}),
+  };
+}
+
+function price(value: string | string[] | undefined, param: string): bigint | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "string" && /^\d{1,19}$/.test(value)) return BigInt(value);
+  throw new KaratError("invalid_request", `${param}: must be an amount of ukarat per token`, { param });
+}

@@ -1,0 +1,168 @@
+import { decodeTxRaw, type EncodeObject, type Registry } from "@cosmjs/proto-signing";
+import { fromTendermintEvent } from "@cosmjs/stargate";
+import { Comet38Client, HttpClient } from "@cosmjs/tendermint-rpc";
+import { KaratError, messageOf, sha256, toHex } from "@karat/common";
+import { createKaratRegistry } from "@karat/proto";
+import { ChainQueries } from "./queries.ts";
+
+export interface ChainEvent {
+  readonly type: string;
+  readonly attributes: readonly { readonly key: string; readonly value: string }[];
+}
+
+export interface FollowedTx {
+  /** Upper-case hex. */
+  readonly hash: string;
+  readonly bytes: Uint8Array;
+  /** 0 when it succeeded. */
+  readonly code: number;
+  /** Known message types decoded; others are left out. */
+  readonly messages: readonly EncodeObject[];
+  readonly events: readonly ChainEvent[];
+}
+
+export interface FollowedBlock {
+  readonly height: bigint;
+  readonly timeMs: number;
+  readonly txs: readonly FollowedTx[];
+  /** Of the block itself, beside its transactions'. */
+  readonly events: readonly ChainEvent[];
+}
+
+export interface TxResult {
+  readonly hash: string;
+  readonly height: bigint;
+  readonly code: number;
+  readonly codespace: string;
+  readonly log: string;
+  /** Encoded TxMsgData. */
+  readonly data: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly events: readonly ChainEvent[];
+}
+
+/**
+ * A node's RPC with Karat's types. Every call ends within the timeout: it throws KaratError `chain_unavailable`
+ * when nobody answers, so that callers can wait and try again.
+ */
+export class ChainClient {
+  readonly chainId: string;
+  readonly query: ChainQueries;
+  readonly #comet: Comet38Client;
+  readonly #registry: Registry = createKaratRegistry();
+
+  private constructor(comet: Comet38Client, chainId: string) {
+    this.#comet = comet;
+    this.chainId = chainId;
+    this.query = new ChainQueries((path, data) => this.abciQuery(path, data));
+  }
+
+  static async connect(rpcUrl: string, options: { readonly timeoutMs?: number } = {}): Promise<ChainClient> {
+    const comet = Comet38Client.create(new HttpClient(rpcUrl, options.timeoutMs ?? 5_000));
+    const status = await reach(() => comet.status());
+    return new ChainClient(comet, status.nodeInfo.network);
+  }
+
+  async status(): Promise<{ readonly height: bigint; readonly timeMs: number }> {
+    const { syncInfo } = await reach(() => this.#comet.status());
+    return { height: BigInt(syncInfo.latestBlockHeight), timeMs: syncInfo.latestBlockTime.getTime() };
+  }
+
+  /** A query by its gRPC name. Throws KaratError `query_failed` with code, codespace and log when the application refuses. */
+  async abciQuery(path: string, data: Uint8Array): Promise<Uint8Array> {
+    const answer = await reach(() => this.#comet.abciQuery({ path, data, prove: false }));
+    if (answer.code !== 0) {
+      const { code, codespace, log } = answer;
+      throw new KaratError("query_failed", `The chain refused ${path}: ${log}`, { code, codespace, log });
+    }
+    return answer.value;
+  }
+
+  /** A committed block with its transactions and results. */
+  async block(height: bigint): Promise<FollowedBlock> {
+    const at = Number(height);
+    const [{ block }, results] = await Promise.all([
+      reach(() => this.#comet.block(at)),
+      reach(() => this.#comet.blockResults(at)),
+    ]);
+    return {
+      height,
+      timeMs: block.header.time.getTime(),
+      txs: block.txs.map((bytes, i) => {
+        const result = results.results[i];
+        return {
+          hash: hashOf(bytes),
+          bytes,
+          code: result?.code ?? 0,
+          messages: this.#messagesOf(bytes),
+          events: (result?.events ?? []).map(fromTendermintEvent),
+        };
+      }),
+      events: results.finalizeBlockEvents.map(fromTendermintEvent),
+    };
+  }
+
+  /** Hands a transaction to the node's mempool; code ≠ 0 means that it was refused there. */
+  async broadcast(tx: Uint8Array): Promise<{ hash: string; code: number; codespace: string; log: string }> {
+    const { code, codespace, log } = await reach(() => this.#comet.broadcastTxSync({ tx }));
+    return { hash: hashOf(tx), code, codespace: codespace ?? "", log: log ?? "" };
+  }
+
+  /** Undefined while it is in no block. */
+  async tx(hash: string): Promise<TxResult | undefined> {
+    return (await this.txSearch(`tx.hash='${hash}'`))[0];
+  }
+
+  /** The first page (at most 100) of the transactions that a query of CometBFT's language finds, oldest first. */
+  async txSearch(query: string): Promise<TxResult[]> {
+    const { txs } = await reach(() => this.#comet.txSearch({ query, per_page: 100, order_by: "asc" }));
+    return txs.map(({ tx, height, result }) => ({
+      hash: hashOf(tx),
+      height: BigInt(height),
+      code: result.code,
+      codespace: result.codespace ?? "",
+      log: result.log ?? "",
+      data: result.data ?? new Uint8Array(),
+      bytes: tx,
+      events: result.events.map(fromTendermintEvent),
+    }));
+  }
+
+  /** Decoded messages of a transaction, those of unknown types left out. */
+  messagesOf(tx: Uint8Array): EncodeObject[] {
+    return this.#messagesOf(tx);
+  }
+
+  close(): void {
+    this.#comet.disconnect();
+  }
+
+  #messagesOf(tx: Uint8Array): EncodeObject[] {
+    try {
+      return decodeTxRaw(tx).body.messages.flatMap(({ typeUrl, value }) =>
+        this.#registry.lookupType(typeUrl) ? [{ typeUrl, value: this.#registry.decode({ typeUrl, value }) }] : [],
+      );
+    } catch {
+      return []; // a block may hold bytes that are no transaction; they failed there too
+    }
+  }
+}
+
+/** Node errors that say something about the request pass through; silence becomes `chain_unavailable`. */
+async function reach<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    const message = messageOf(error);
+    if (message.startsWith('{"code":'))
+      throw new KaratError("rpc_error", `The node answered with an error: ${message}`, {}, error);
+    throw new KaratError(
+      "chain_unavailable",
+      `The chain's RPC does not answer: ${message}. Is the node running?`,
+      {},
+      error,
+    );
+  }
+}
+
+const hashOf = (tx: Uint8Array): string => toHex(sha256(tx)).toUpperCase();

@@ -1,0 +1,30 @@
+import { KaratError, sha256, toHex, utf8 } from "@karat/common";
+import { DOMAIN, sign } from "@karat/proto";
+import { verifyBytes } from "./signing.ts";
+
+export interface DeliveryCheck {
+  /** `requestHash` of @karat/rules over the sanitised request that was sent. */
+  readonly requestHash: Uint8Array;
+  /** The text as it was received. */
+  readonly text: string;
+  /** Encoded DeliveryReceipt and the transfer agent's signature. */
+  readonly receipt: Uint8Array;
+  readonly signature: Uint8Array;
+  /** The transfer agent's registered node key. */
+  readonly nodeKey: Uint8Array;
+}
+
+/**
+ * Compares the transfer agent's signed receipt with what the client itself sent and received.
+ * Throws KaratError `receipt_mismatch` naming the field in `data.field`.
+ */
+export function verifyDelivery(check: DeliveryCheck): sign.DeliveryReceipt {
+  const mismatch = (field: string): KaratError =>
+    new KaratError("receipt_mismatch", `The receipt does not fit this request and answer: ${field}.`, { field });
+  if (!verifyBytes(check.receipt, check.signature, check.nodeKey)) throw mismatch("signature");
+  const receipt = sign.DeliveryReceipt.decode(check.receipt);
+  if (receipt.domain !== DOMAIN.delivery) throw mismatch("domain");
+  if (toHex(receipt.requestHash) !== toHex(check.requestHash)) throw mismatch("request_hash");
+  if (toHex(receipt.outputHash) !== toHex(sha256(utf8(check.text)))) throw mismatch("output_hash");
+  return receipt;
+}

@@ -1,0 +1,9 @@
+export { type ApiKey, decodeApiKey, encodeApiKey } from "./apiKey.ts";
+export { type Authorization, type AuthorizeOptions, authorize, openAuthorization } from "./authorization.ts";
+export { ChainClient, type ChainEvent, type FollowedBlock, type FollowedTx, type TxResult } from "./chainClient.ts";
+export { type DeliveryCheck, verifyDelivery } from "./delivery.ts";
+export { type BlockCursor, type FollowOptions, followBlocks } from "./followBlocks.ts";
+export * from "./proofs/index.ts";
+export { type AccountState, ChainQueries } from "./queries.ts";
+export { type Signed, signMessage, verifyBytes, verifyMessage } from "./signing.ts";
+export { isTransient, type SendOptions, type SentTx, type SignedTx, TxSender } from "./txSender.ts";

@@ -1,0 +1,1 @@
+export { type ProofClaim, type ProofOp, verifyProof } from "./verifyProof.ts";

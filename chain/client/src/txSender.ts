@@ -1,0 +1,190 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { encodeSecp256k1Pubkey } from "@cosmjs/amino";
+import {
+  type EncodeObject,
+  encodePubkey,
+  makeAuthInfoBytes,
+  makeSignBytes,
+  makeSignDoc,
+  type Registry,
+} from "@cosmjs/proto-signing";
+import {
+  addressOfKey,
+  DENOM,
+  isKaratError,
+  KaratError,
+  type Logger,
+  publicKeyOf,
+  sha256,
+  signDigest,
+} from "@karat/common";
+import { createKaratRegistry } from "@karat/proto";
+import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
+import { TxRaw } from "cosmjs-types/cosmos/tx/v1beta1/tx";
+import type { ChainClient, TxResult } from "./chainClient.ts";
+
+const SEQUENCE_MISMATCH = 32;
+const IN_MEMPOOL = 19;
+
+export interface SendOptions {
+  /** Gas limit; protocol messages pay none, others pay `gasPrice` for each unit. */
+  readonly gas?: bigint;
+  /** ukarat per unit of gas; 0 for protocol messages. */
+  readonly gasPrice?: number;
+  readonly memo?: string;
+  /** Blocks within which it must be included; afterwards it can never be. */
+  readonly timeoutBlocks?: bigint;
+  /** Called with the transaction before it leaves, so that its hash can be stored first. */
+  readonly onSigned?: (tx: SignedTx) => Promise<void> | void;
+  readonly signal?: AbortSignal;
+}
+
+export interface SignedTx {
+  /** Upper-case hex. */
+  readonly hash: string;
+  readonly bytes: Uint8Array;
+  readonly timeoutHeight: bigint;
+}
+
+export interface SentTx extends TxResult {
+  /** Encoded response of each message, in order. */
+  readonly responses: readonly Uint8Array[];
+}
+
+/**
+ * The one writer of a key: transactions go out one after another with the right sequence. Throws KaratError
+ * `tx_refused` (data: code, codespace, log), `tx_expired` when the timeout height passed without it,
+ * `chain_unavailable` while the chain does not answer: then the caller asks `outcome` before it sends anything anew.
+ */
+export class TxSender {
+  readonly address: string;
+  readonly #client: ChainClient;
+  readonly #privateKey: Uint8Array;
+  readonly #log: Logger;
+  readonly #registry: Registry = createKaratRegistry();
+  #account: { accountNumber: bigint; sequence: bigint } | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(options: { readonly client: ChainClient; readonly privateKey: Uint8Array; readonly log: Logger }) {
+    this.#client = options.client;
+    this.#privateKey = options.privateKey;
+    this.#log = options.log;
+    this.address = addressOfKey(publicKeyOf(options.privateKey));
+  }
+
+  /** Signs, broadcasts and waits for inclusion. A transaction that failed in its block throws `tx_refused` too. */
+  send(messages: readonly EncodeObject[], options: SendOptions = {}): Promise<SentTx> {
+    const run = this.#tail.then(() => this.#send(messages, options));
+    this.#tail = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Whether a transaction sent earlier is in: its result, `pending` while it still can be, `expired` when it never will. */
+  async outcome(hash: string, timeoutHeight: bigint): Promise<SentTx | "pending" | "expired"> {
+    const { height } = await this.#client.status();
+    const found = await this.#client.tx(hash);
+    if (found) return sent(found);
+    return height > timeoutHeight ? "expired" : "pending";
+  }
+
+  async #send(messages: readonly EncodeObject[], options: SendOptions): Promise<SentTx> {
+    for (let attempt = 1; ; attempt++) {
+      const tx = await this.#sign(messages, options);
+      await options.onSigned?.(tx);
+      const { code, codespace, log } = await this.#client.broadcast(tx.bytes);
+      if (code === 0 || (codespace === "sdk" && code === IN_MEMPOOL)) {
+        if (this.#account) this.#account.sequence += 1n;
+        return await this.#included(tx, options.signal);
+      }
+      this.#account = undefined;
+      if (codespace === "sdk" && code === SEQUENCE_MISMATCH && attempt <= 5) {
+        this.#log.warn({ address: this.address, log }, "Sequence out of step; reading it again.");
+        this.#account = await this.#resync(log);
+        continue;
+      }
+      throw new KaratError("tx_refused", `The chain refused a transaction: ${log}`, {
+        code,
+        codespace,
+        log,
+        hash: tx.hash,
+      });
+    }
+  }
+
+  async #sign(messages: readonly EncodeObject[], options: SendOptions): Promise<SignedTx> {
+    this.#account ??= await this.#readAccount();
+    const { accountNumber, sequence } = this.#account;
+    const gas = options.gas ?? 10_000_000n;
+    const { height } = await this.#client.status();
+    const timeoutHeight = height + (options.timeoutBlocks ?? 20n);
+    const fee = BigInt(Math.ceil(Number(gas) * (options.gasPrice ?? 0)));
+    const bodyBytes = this.#registry.encode({
+      typeUrl: "/cosmos.tx.v1beta1.TxBody",
+      value: { messages, memo: options.memo ?? "", timeoutHeight },
+    });
+    const pubkey = encodePubkey(encodeSecp256k1Pubkey(publicKeyOf(this.#privateKey)));
+    const feeAmount = fee === 0n ? [] : [{ denom: DENOM, amount: String(fee) }];
+    const authInfoBytes = makeAuthInfoBytes(
+      [{ pubkey, sequence: Number(sequence) }],
+      feeAmount,
+      Number(gas),
+      undefined,
+      undefined,
+    );
+    const signDoc = makeSignDoc(bodyBytes, authInfoBytes, this.#client.chainId, Number(accountNumber));
+    const signature = signDigest(sha256(makeSignBytes(signDoc)), this.#privateKey);
+    const bytes = TxRaw.encode({ bodyBytes, authInfoBytes, signatures: [signature] }).finish();
+    return { hash: Buffer.from(sha256(bytes)).toString("hex").toUpperCase(), bytes, timeoutHeight };
+  }
+
+  async #included(tx: SignedTx, signal?: AbortSignal): Promise<SentTx> {
+    for (;;) {
+      const outcome = await this.outcome(tx.hash, tx.timeoutHeight);
+      if (outcome === "expired") {
+        this.#account = undefined;
+        throw new KaratError("tx_expired", "The transaction was in no block before its timeout height.", {
+          hash: tx.hash,
+        });
+      }
+      if (outcome !== "pending") {
+        if (outcome.code === 0) return outcome;
+        const { code, codespace, log } = outcome;
+        throw new KaratError("tx_refused", `A transaction failed in block ${outcome.height}: ${log}`, {
+          code,
+          codespace,
+          log,
+          hash: tx.hash,
+        });
+      }
+      await sleep(200, undefined, signal ? { signal } : {});
+    }
+  }
+
+  async #readAccount(): Promise<{ accountNumber: bigint; sequence: bigint }> {
+    const account = await this.#client.query.account(this.address);
+    if (!account)
+      throw new KaratError(
+        "unknown_account",
+        `The account ${this.address} does not exist yet; send it something first.`,
+        { address: this.address },
+      );
+    return account;
+  }
+
+  /** The sequence that the mempool expects is ahead of the committed one while transactions are in flight. */
+  async #resync(log: string): Promise<{ accountNumber: bigint; sequence: bigint }> {
+    const account = await this.#readAccount();
+    const expected = /expected (\d+)/.exec(log)?.[1];
+    return expected === undefined ? account : { ...account, sequence: BigInt(expected) };
+  }
+}
+
+function sent(result: TxResult): SentTx {
+  return {
+    ...result,
+    responses: result.code === 0 ? TxMsgData.decode(result.data).msgResponses.map((any) => any.value) : [],
+  };
+}
+
+/** True when the error says that waiting and trying again is right. */
+export const isTransient = (error: unknown): boolean => isKaratError(error, "chain_unavailable", "rpc_error");

@@ -1,0 +1,15 @@
+/**
+ * Karat's protobuf messages. One namespace object per module, so that names like `Params` stay short and cannot clash:
+ * `import { inference } from "@karat/proto"; inference.MsgFinishInferences.encode(…)`.
+ */
+export * as deposit from "./modules/deposit.ts";
+export * as epoch from "./modules/epoch.ts";
+export * as inference from "./modules/inference.ts";
+export * as params from "./modules/params.ts";
+export * as participant from "./modules/participant.ts";
+export * as reputation from "./modules/reputation.ts";
+export * as reward from "./modules/reward.ts";
+export * as sign from "./modules/sign.ts";
+export * as verification from "./modules/verification.ts";
+export { createKaratRegistry, karatTypes, protocolTypeUrls, typeUrls } from "./registry.ts";
+export { DOMAIN, encodeSigned, type SignedMessage } from "./signBytes.ts";

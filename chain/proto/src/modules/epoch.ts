@@ -1,0 +1,2 @@
+export * from "../gen/karat/epoch/v1/epoch.ts";
+export * from "../gen/karat/epoch/v1/query.ts";

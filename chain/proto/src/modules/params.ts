@@ -1,0 +1,2 @@
+export * from "../gen/karat/params/v1/params.ts";
+export * from "../gen/karat/params/v1/query.ts";

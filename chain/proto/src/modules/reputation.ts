@@ -1,0 +1,2 @@
+export * from "../gen/karat/reputation/v1/query.ts";
+export * from "../gen/karat/reputation/v1/reputation.ts";

@@ -1,0 +1,1 @@
+export * from "../gen/karat/sign/v1/sign.ts";

@@ -1,0 +1,59 @@
+import { type GeneratedType, Registry } from "@cosmjs/proto-signing";
+import { MsgMultiSend, MsgSend } from "cosmjs-types/cosmos/bank/v1beta1/tx";
+import * as deposit from "./modules/deposit.ts";
+import * as inference from "./modules/inference.ts";
+import * as participant from "./modules/participant.ts";
+import * as reward from "./modules/reward.ts";
+import * as verification from "./modules/verification.ts";
+
+/** Every message of Karat with its type URL, as CosmJS's Registry takes them. */
+export const karatTypes: ReadonlyArray<[string, GeneratedType]> = [
+  ["/karat.deposit.v1.MsgDeposit", deposit.MsgDeposit],
+  ["/karat.deposit.v1.MsgRequestRefund", deposit.MsgRequestRefund],
+  ["/karat.deposit.v1.MsgWithdraw", deposit.MsgWithdraw],
+  ["/karat.inference.v1.MsgStartInferences", inference.MsgStartInferences],
+  ["/karat.inference.v1.MsgFinishInferences", inference.MsgFinishInferences],
+  ["/karat.inference.v1.MsgDeliverInferences", inference.MsgDeliverInferences],
+  ["/karat.participant.v1.MsgRegisterParticipant", participant.MsgRegisterParticipant],
+  ["/karat.participant.v1.MsgUpdateParticipant", participant.MsgUpdateParticipant],
+  ["/karat.participant.v1.MsgAddCollateral", participant.MsgAddCollateral],
+  ["/karat.participant.v1.MsgLeave", participant.MsgLeave],
+  ["/karat.participant.v1.MsgWithdrawCollateral", participant.MsgWithdrawCollateral],
+  ["/karat.reward.v1.MsgClaimRewards", reward.MsgClaimRewards],
+  ["/karat.verification.v1.MsgSubmitVerdicts", verification.MsgSubmitVerdicts],
+];
+
+/** Type URLs by name, for building messages. */
+export const typeUrls = {
+  deposit: "/karat.deposit.v1.MsgDeposit",
+  requestRefund: "/karat.deposit.v1.MsgRequestRefund",
+  withdraw: "/karat.deposit.v1.MsgWithdraw",
+  startInferences: "/karat.inference.v1.MsgStartInferences",
+  finishInferences: "/karat.inference.v1.MsgFinishInferences",
+  deliverInferences: "/karat.inference.v1.MsgDeliverInferences",
+  registerParticipant: "/karat.participant.v1.MsgRegisterParticipant",
+  updateParticipant: "/karat.participant.v1.MsgUpdateParticipant",
+  addCollateral: "/karat.participant.v1.MsgAddCollateral",
+  leave: "/karat.participant.v1.MsgLeave",
+  withdrawCollateral: "/karat.participant.v1.MsgWithdrawCollateral",
+  claimRewards: "/karat.reward.v1.MsgClaimRewards",
+  submitVerdicts: "/karat.verification.v1.MsgSubmitVerdicts",
+} as const;
+
+/** Messages of registered node and validator keys that pay no fee up to their share of the block. */
+export const protocolTypeUrls: ReadonlySet<string> = new Set<string>([
+  typeUrls.startInferences,
+  typeUrls.finishInferences,
+  typeUrls.deliverInferences,
+  typeUrls.submitVerdicts,
+  typeUrls.claimRewards,
+]);
+
+/** A CosmJS registry that knows Karat's messages beside the bank's. */
+export function createKaratRegistry(): Registry {
+  return new Registry([
+    ["/cosmos.bank.v1beta1.MsgSend", MsgSend],
+    ["/cosmos.bank.v1beta1.MsgMultiSend", MsgMultiSend],
+    ...karatTypes,
+  ]);
+}

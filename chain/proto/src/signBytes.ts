@@ -1,0 +1,39 @@
+import * as sign from "./modules/sign.ts";
+
+/** First field of everything that is signed: no signature can be taken for one of another kind. */
+export const DOMAIN = {
+  authorization: "karat/authorization/v1",
+  receipt: "karat/receipt/v1",
+  busy: "karat/busy/v1",
+  response: "karat/response/v1",
+  delivery: "karat/delivery/v1",
+  peer: "karat/peer/v1",
+} as const;
+
+/** The messages that are signed, by kind, without their domain. */
+export interface SignedMessage {
+  authorization: Omit<sign.RequestAuthorization, "domain">;
+  receipt: Omit<sign.Receipt, "domain">;
+  busy: Omit<sign.Busy, "domain">;
+  response: Omit<sign.ResponseReceipt, "domain">;
+  delivery: Omit<sign.DeliveryReceipt, "domain">;
+  peer: Omit<sign.PeerRequest, "domain">;
+}
+
+const codecs = {
+  authorization: sign.RequestAuthorization,
+  receipt: sign.Receipt,
+  busy: sign.Busy,
+  response: sign.ResponseReceipt,
+  delivery: sign.DeliveryReceipt,
+  peer: sign.PeerRequest,
+} as const;
+
+/**
+ * Canonical bytes of a signed message: fields in order, defaults omitted, the domain first. The signature is
+ * secp256k1 (64 bytes, low S) over the SHA-256 of these bytes; for an authorization that hash is the inference id.
+ */
+export function encodeSigned<K extends keyof SignedMessage>(kind: K, message: SignedMessage[K]): Uint8Array {
+  const codec = codecs[kind] as unknown as { encode(message: object): { finish(): Uint8Array } };
+  return codec.encode({ ...message, domain: DOMAIN[kind] }).finish();
+}

@@ -1,0 +1,92 @@
+import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
+import { RuleError } from "./errors.ts";
+
+/** What `domainHash` accepts: bytes as they are, strings as UTF-8, bigints as 8 bytes big-endian (0 ≤ n < 2^64). */
+export type HashPart = Uint8Array | string | bigint;
+
+const encoder = new TextEncoder();
+const MAX_U64 = (1n << 64n) - 1n;
+
+/** SHA-256 of the parts one after another. The caller sees to it that the boundaries cannot move. */
+export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  return nobleSha256(concatBytes(...parts));
+}
+
+/**
+ * SHA-256 over the domain and the parts, each preceded by its length (u32 big-endian), so that no two lists of parts
+ * give the same bytes. 32 bytes.
+ */
+export function domainHash(domain: string, ...parts: readonly HashPart[]): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  for (const part of [domain, ...parts]) {
+    const bytes = partBytes(part);
+    pieces.push(u32(bytes.length), bytes);
+  }
+  return sha256(...pieces);
+}
+
+function partBytes(part: HashPart): Uint8Array {
+  if (typeof part === "string") return utf8(part);
+  return typeof part === "bigint" ? u64(part) : part;
+}
+
+export function utf8(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+/** Four bytes, big-endian. */
+export function u32(value: number): Uint8Array {
+  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
+    throw new RuleError("invalid_amount", "u32", "not an unsigned 32-bit integer", { value });
+  }
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+}
+
+/** Eight bytes, big-endian. */
+export function u64(value: bigint): Uint8Array {
+  if (value < 0n || value > MAX_U64) {
+    throw new RuleError("invalid_amount", "u64", "not an unsigned 64-bit integer", { value: value.toString() });
+  }
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, value);
+  return bytes;
+}
+
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const joined = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}
+
+/** Lower-case hexadecimal, two digits a byte. */
+export function bytesToHex(bytes: Uint8Array): string {
+  let hex = "";
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
+  return hex;
+}
+
+/** Accepts both cases; throws `invalid_hex` on anything else. */
+export function hexToBytes(hex: string): Uint8Array {
+  if (hex.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(hex)) {
+    throw new RuleError("invalid_hex", "hex", "not an even number of hexadecimal digits", { length: hex.length });
+  }
+  const bytes = new Uint8Array(hex.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+/** Byte order; a prefix comes first. Negative, zero or positive, as `Array.sort` wants it. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shared = a.length < b.length ? a.length : b.length;
+  for (let i = 0; i < shared; i++) {
+    const difference = a[i]! - b[i]!;
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}

@@ -1,0 +1,79 @@
+export type { TokenCounts, TokenLogit } from "./allowedSet.ts";
+export {
+  ARTIFACT_STEPS,
+  type ArtifactCoding,
+  type ArtifactPosition,
+  type ArtifactStep,
+  type DecodedArtifact,
+  decodeArtifact,
+  encodeArtifact,
+  FLOOR_NATS,
+  MAX_ALTERNATIVES,
+  type PositionValues,
+  positionValues,
+  type TokenLogprob,
+} from "./artifact.ts";
+export {
+  type ArtifactCommitment,
+  type ArtifactProof,
+  artifactLeaf,
+  artifactProof,
+  artifactRoot,
+  type CommittedPosition,
+  verifyArtifactProof,
+  WINDOW_TOKENS,
+} from "./artifactTree.ts";
+export { canonicalJson } from "./canonicalJson.ts";
+export { type CheckingRateInput, checkingRateMicros } from "./checkingRate.ts";
+export { cost, type FeeShares, type FeeSplit, feeSplit, maxCost, type Price } from "./cost.ts";
+export { type Candidate, executorOrder, weightedOrder } from "./draw.ts";
+export { committeeDraw, type DutyInput, dutyDraw } from "./duty.ts";
+export { type EmissionSchedule, epochEmission, type RewardClaimant, rewardShares } from "./emission.ts";
+export { isRuleError, RuleError, type RuleErrorCode } from "./errors.ts";
+export { log2Ceil, log2Floor } from "./fixedPoint.ts";
+export {
+  bytesToHex,
+  compareBytes,
+  concatBytes,
+  domainHash,
+  type HashPart,
+  hexToBytes,
+  sha256,
+  u32,
+  u64,
+  utf8,
+} from "./hash.ts";
+export { reputation } from "./reputation.ts";
+export {
+  type ChatMessage,
+  REQUEST_LIMITS,
+  type Role,
+  requestHash,
+  type SanitizedRequest,
+  samplingOf,
+  sanitizeRequest,
+} from "./request.ts";
+export { adjustLogits, allowedSet, gumbel, type Margin, margin, sample, samplingSeed } from "./sampling.ts";
+export {
+  DEFAULT_SAMPLING,
+  MAX_TOP_K,
+  MICROS,
+  type SamplingParams,
+  samplingHash,
+  toMicros,
+  validateSampling,
+} from "./samplingParams.ts";
+export { type DistanceStatistics, distance, gonkaDistance } from "./scoring/distance.ts";
+export { type GumbelStatistics, gateOf, gumbelCheck, LONGEST_UNIT } from "./scoring/gumbelCheck.ts";
+export { inspectPositions, type PositionEvidence } from "./scoring/positions.ts";
+export {
+  BUCKET_STARTS,
+  bucketIndex,
+  bucketOf,
+  conformalP,
+  leastP,
+  type Profile,
+  type ProfileBucket,
+} from "./scoring/profile.ts";
+export { bucketOfP, type FinishName, type Score, type ScoreInput, scoreInference } from "./scoring/verdict.ts";
+export { recentEvidence, type StandingInput, type StandingState, standing } from "./standing.ts";

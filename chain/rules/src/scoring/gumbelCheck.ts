@@ -1,0 +1,68 @@
+/** G: whether the tokens are those that the seed demands on the validator's own logits (verification.md §2, §4). */
+import type { TokenLogit } from "../allowedSet.ts";
+import { margin } from "../sampling.ts";
+import type { SamplingParams } from "../samplingParams.ts";
+
+export interface GumbelStatistics {
+  readonly positions: number;
+  /** Positions whose token is not the demanded one. */
+  readonly flips: number;
+  /** Positions with a margin above τ = 4·√2·σ, σ of the logits. */
+  readonly gatedMargins: number;
+  /**
+   * Sum of min(m, 1) over them, in nats, beyond 256 positions per 256: the score. Honest noise makes no large margins, a
+   * foreign model does; the sum grows with the length, and no honest run of the same length may stand behind a long output.
+   */
+  readonly score: number;
+  /** Mean of min(m, 1) over all positions. */
+  readonly meanMargin: number;
+  /** The largest margin where the output ended and the seed did not demand it, or went on where it demanded the end. */
+  readonly finishMargin: number;
+}
+
+/** From this many positions on, scores are per so many. */
+export const LONGEST_UNIT = 256;
+
+/** The gate: differences of two noisy logits stay below it. */
+export const gateOf = (sigmaLogit: number): number => 4 * Math.SQRT2 * sigmaLogit;
+
+/**
+ * Never reads the artifact. `validator` must cover the top-k and the chosen token of every position. Without
+ * `stopTokenIds` the finish is not looked at.
+ */
+export function gumbelCheck(
+  params: SamplingParams,
+  seed: Uint8Array,
+  ids: readonly number[],
+  validator: readonly (readonly TokenLogit[])[],
+  sigmaLogit: number,
+  stopTokenIds: ReadonlySet<number> = new Set(),
+): GumbelStatistics {
+  const gate = gateOf(sigmaLogit);
+  const previous = new Map<number, number>();
+  let flips = 0;
+  let gatedMargins = 0;
+  let score = 0;
+  let sum = 0;
+  let finishMargin = 0;
+  for (const [position, id] of ids.entries()) {
+    const { margin: m, demanded } = margin(params, seed, position, validator[position] ?? [], id, previous);
+    const clipped = Math.min(m, 1);
+    if (m > 0) flips += 1;
+    if (m > gate) {
+      gatedMargins += 1;
+      score += clipped;
+    }
+    sum += clipped;
+    if (stopTokenIds.has(id) !== stopTokenIds.has(demanded)) finishMargin = Math.max(finishMargin, m);
+    previous.set(id, (previous.get(id) ?? 0) + 1);
+  }
+  return {
+    positions: ids.length,
+    flips,
+    gatedMargins,
+    score: score / Math.max(1, ids.length / LONGEST_UNIT),
+    meanMargin: ids.length === 0 ? 0 : sum / ids.length,
+    finishMargin,
+  };
+}

@@ -1,0 +1,28 @@
+/** What a check sees at each position: for people who look at a verdict. */
+import { margin } from "../sampling.ts";
+import { spreadOf } from "./distance.ts";
+import type { ScoreInput } from "./verdict.ts";
+
+export interface PositionEvidence {
+  readonly id: number;
+  /** The token that the seed demands on the validator's logits. */
+  readonly demanded: number;
+  /** How much the chosen token is short of it, in logits; 0 where it is the demanded one. */
+  readonly margin: number;
+  /** Spread of the recorded values around the validator's, in nats; undefined where too few are above the floor. */
+  readonly spread: number | undefined;
+}
+
+/** One entry for each output token. */
+export function inspectPositions(
+  input: Pick<ScoreInput, "params" | "seed" | "ids" | "artifact" | "validator">,
+): PositionEvidence[] {
+  const previous = new Map<number, number>();
+  return input.ids.map((id, position) => {
+    const logits = input.validator[position] ?? [];
+    const found = margin(input.params, input.seed, position, logits, id, previous);
+    previous.set(id, (previous.get(id) ?? 0) + 1);
+    const recorded = input.artifact[position];
+    return { id, ...found, spread: recorded && spreadOf(recorded, id, logits) };
+  });
+}

@@ -1,0 +1,111 @@
+/** One check: finish binding, D and G against the model's profile, and the verdict (verification.md §2, §4). */
+
+import type { TokenLogit } from "../allowedSet.ts";
+import type { PositionValues } from "../artifact.ts";
+import type { SamplingParams } from "../samplingParams.ts";
+import { type DistanceStatistics, distance } from "./distance.ts";
+import { type GumbelStatistics, gateOf, gumbelCheck, LONGEST_UNIT } from "./gumbelCheck.ts";
+import { bucketOf, conformalP, leastP, type Profile } from "./profile.ts";
+
+export type FinishName = "stop" | "length" | "stop_sequence" | "cancelled";
+
+export interface ScoreInput {
+  readonly profile: Profile;
+  readonly params: SamplingParams;
+  readonly seed: Uint8Array;
+  /** The output, its final stop token included. */
+  readonly ids: readonly number[];
+  /** As decoded from the executor's artifact, as many as ids. */
+  readonly artifact: readonly PositionValues[];
+  /** Per position the validator's [id, logprob]: at least the 64 highest and the chosen one. */
+  readonly validator: readonly (readonly TokenLogit[])[];
+  readonly finishReason: FinishName;
+  readonly maxTokens: number;
+  readonly stopTokenIds: ReadonlySet<number>;
+}
+
+export interface Score {
+  readonly verdict: "pass" | "fail" | "abstain";
+  /** Why it failed or was abstained from: `short` of tokens, `uncalibrated` by too few honest runs; `ok` for a pass. */
+  readonly reason: "ok" | "finish" | "tokens" | "distance" | "sampling" | "short" | "uncalibrated";
+  readonly p: number;
+  /** ⌈−log2 p⌉, 0 … 10. */
+  readonly pBucket: number;
+  readonly pDistance: number;
+  readonly pSampling: number;
+  readonly distance: DistanceStatistics;
+  readonly sampling: GumbelStatistics;
+}
+
+const NO_DISTANCE: DistanceStatistics = { positions: 0, mean: 0, scan: 0, peak: 0 };
+const NO_SAMPLING: GumbelStatistics = {
+  positions: 0,
+  flips: 0,
+  gatedMargins: 0,
+  score: 0,
+  meanMargin: 0,
+  finishMargin: 0,
+};
+/** An end that the seed did not demand, or a demanded one passed over, is certain from this many gates (45 σ) on. */
+const FINISH_GATES = 8;
+/** Honest margins are rarely more than a few gates: the least scale of the tail of G. */
+const GATES_PER_SCALE = 4;
+
+export function scoreInference(input: ScoreInput): Score {
+  const { profile, ids, artifact } = input;
+  if (!finishHolds(input)) return certain("finish");
+  if (artifact.length !== ids.length) return certain("tokens");
+  if (ids.length === 0) {
+    return { ...certain("short"), verdict: "abstain", p: 1, pBucket: 0, pDistance: 1, pSampling: 1 };
+  }
+  const d = distance(artifact, ids, input.validator, profile.sigmaH);
+  const g = gumbelCheck(input.params, input.seed, ids, input.validator, profile.sigmaLogit, input.stopTokenIds);
+  if (g.finishMargin > FINISH_GATES * gateOf(profile.sigmaLogit)) {
+    return { ...certain("finish"), distance: d, sampling: g };
+  }
+  const bucket = bucketOf(profile, ids.length);
+  const scale = profile.sigmaH / 10;
+  const pMean = d.positions === 0 ? 1 : conformalP(bucket.distance, d.mean, scale);
+  // The largest of more windows is larger: each further stretch of 256 positions is one more look.
+  const looks = Math.max(1, Math.ceil(d.positions / LONGEST_UNIT));
+  const pScan = d.positions === 0 ? 1 : looks * conformalP(bucket.scan, d.scan, scale);
+  const pDistance = Math.min(1, 2 * Math.min(pMean, pScan));
+  const pSampling = conformalP(bucket.gumbel, g.score, GATES_PER_SCALE * gateOf(profile.sigmaLogit));
+  const p = Math.min(1, 2 * Math.min(pDistance, pSampling));
+  const numbers = { p, pBucket: bucketOfP(p), pDistance, pSampling, distance: d, sampling: g };
+  if (p <= profile.alphaFail) {
+    return { ...numbers, verdict: "fail", reason: pSampling <= pDistance ? "sampling" : "distance" };
+  }
+  if (ids.length < profile.minPositions) return { ...numbers, verdict: "abstain", reason: "short" };
+  // A check that no score could have failed is not a pass.
+  if (2 * leastP(bucket.gumbel) > profile.alphaFail) return { ...numbers, verdict: "abstain", reason: "uncalibrated" };
+  return { ...numbers, verdict: "pass", reason: "ok" };
+}
+
+/** ⌈−log2 p⌉ between 0 and 10. */
+export const bucketOfP = (p: number): number => Math.min(10, Math.max(0, Math.ceil(-Math.log2(p))));
+
+/**
+ * `stop` means that the last token is a stop token (`finishMargin` sees whether the seed demanded it), `length` exactly the maximum;
+ * nothing goes on after a stop token. Whether a stop sequence is there is seen on the text, by the caller.
+ */
+function finishHolds({ ids, finishReason, maxTokens, stopTokenIds }: ScoreInput): boolean {
+  const stopAt = ids.findIndex((id) => stopTokenIds.has(id));
+  if (ids.length > maxTokens) return false;
+  if (stopAt !== -1 && (finishReason !== "stop" || stopAt !== ids.length - 1)) return false;
+  if (finishReason === "stop") return stopAt !== -1;
+  return finishReason !== "length" || ids.length === maxTokens;
+}
+
+function certain(reason: Score["reason"]): Score {
+  return {
+    verdict: "fail",
+    reason,
+    p: 0,
+    pBucket: 10,
+    pDistance: 0,
+    pSampling: 0,
+    distance: NO_DISTANCE,
+    sampling: NO_SAMPLING,
+  };
+}

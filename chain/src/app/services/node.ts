@@ -1,0 +1,38 @@
+import {
+  GetLatestBlockResponse,
+  GetNodeInfoResponse,
+  GetSyncingResponse,
+} from "cosmjs-types/cosmos/base/tendermint/v1beta1/query";
+import { ChainError, SDK } from "../errors.ts";
+import type { QueryHandler } from "../module.ts";
+
+export interface NodeServiceDeps {
+  /** Empty before the genesis. */
+  chainId(): string;
+  readonly version: string;
+}
+
+/** cosmos.base.tendermint.v1beta1.Service, as far as an application can know it: blocks themselves are the engine's. */
+export function nodeService({ chainId, version }: NodeServiceDeps): Record<string, QueryHandler> {
+  const service = "/cosmos.base.tendermint.v1beta1.Service";
+  return {
+    [`${service}/GetNodeInfo`]: () =>
+      GetNodeInfoResponse.encode(
+        GetNodeInfoResponse.fromPartial({
+          defaultNodeInfo: { network: chainId() },
+          applicationVersion: { name: "karat", appName: "karat", version },
+        }),
+      ).finish(),
+
+    /** Chain id, height and time of the last committed block. */
+    [`${service}/GetLatestBlock`](ctx) {
+      if (ctx.height === 0n) throw new ChainError(SDK.notFound, "no block yet");
+      const header = { chainId: ctx.chainId, height: ctx.height, time: ctx.time };
+      return GetLatestBlockResponse.encode(
+        GetLatestBlockResponse.fromPartial({ block: { header }, sdkBlock: { header } }),
+      ).finish();
+    },
+
+    [`${service}/GetSyncing`]: () => GetSyncingResponse.encode({ syncing: false }).finish(),
+  };
+}

@@ -1,0 +1,26 @@
+import type { params, participant } from "@karat/proto";
+import type { Context } from "../../app/module.ts";
+
+export interface Params {
+  get(ctx: Context): params.Params;
+}
+
+export interface Participants {
+  /** In order of operators. */
+  all(ctx: Context): participant.Participant[];
+  byOperator(ctx: Context, address: string): participant.Participant | undefined;
+  /** EXCLUDED → ACTIVE. */
+  reinstate(ctx: Context, operator: string): void;
+}
+
+/** What a block adds to the beacon, the same on every node. */
+export interface BeaconSource {
+  contribution(ctx: Context): Uint8Array;
+}
+
+export interface EpochDeps {
+  readonly params: Params;
+  readonly participants: Participants;
+  /** Default: the block's hash. */
+  readonly beacon?: BeaconSource;
+}

@@ -1,0 +1,92 @@
+/** Reads and writes the module's records and keeps its agendas in step with them. Holds no rules. */
+import type { inference } from "@karat/proto";
+import { ChainError } from "../../app/errors.ts";
+import type { Context } from "../../app/module.ts";
+import { ERRORS } from "./errors.ts";
+import { emitInconclusive, emitInvalid, emitMissed } from "./events.ts";
+import type { InferenceDeps } from "./expects.ts";
+import { deadlines, expiring, payable, records, STORE, statements, undrawn } from "./keys.ts";
+import { canStep, refund } from "./transition.ts";
+
+type Inference = inference.Inference;
+
+export const read = (ctx: Context, id: Uint8Array): Inference | undefined => records.get(ctx.store(STORE), id);
+
+/** Throws `unknownInference`. */
+export function require(ctx: Context, id: Uint8Array): Inference {
+  const record = read(ctx, id);
+  if (record === undefined) throw new ChainError(ERRORS.unknownInference, "not started, or forgotten");
+  return record;
+}
+
+export function write(ctx: Context, record: Inference): void {
+  records.set(ctx.store(STORE), record.id, record);
+}
+
+export function create(ctx: Context, started: Inference): void {
+  write(ctx, started);
+  deadlines.set(ctx.store(STORE), [started.deadlineHeight, started.id], true);
+}
+
+/** After the edge to FINISHED: waits for its draw. */
+export function putFinished(ctx: Context, finished: Inference): void {
+  const store = ctx.store(STORE);
+  write(ctx, finished);
+  deadlines.delete(store, [finished.deadlineHeight, finished.id]);
+  undrawn.set(store, [finished.finishHeight, finished.id], true);
+}
+
+/** After an edge to a terminal status: off every agenda but that of forgetting. */
+export function putEnded(deps: InferenceDeps, ctx: Context, ended: Inference): void {
+  const store = ctx.store(STORE);
+  write(ctx, ended);
+  if (ended.finishHeight === 0n) {
+    deadlines.delete(store, [ended.deadlineHeight, ended.id]);
+  } else {
+    undrawn.delete(store, [ended.finishHeight, ended.id]);
+    payable.delete(store, [ended.finishHeight, ended.id]);
+  }
+  statements.delete(store, ended.id);
+  // The parameters keep the retention longer than any anchor is accepted: until then the record tells a replay.
+  expiring.set(store, [ctx.height + deps.params.get(ctx).retentionBlocks, ended.id], true);
+}
+
+/** The executor did not deliver: refund, and a miss on its record. */
+export function miss(deps: InferenceDeps, ctx: Context, started: Inference, reason: "deadline" | "error"): void {
+  const { inference: missed, unlock } = refund(started, "miss");
+  deps.deposits.unlock(ctx, missed.client, unlock);
+  putEnded(deps, ctx, missed);
+  deps.reputation.miss(ctx, missed.executor);
+  deps.rewards.missed(ctx, missed.executor, missed.epoch);
+  emitMissed(ctx, missed, unlock, reason);
+}
+
+/** Found false: the client gets everything back. What it means for the executor is decided elsewhere. */
+export function invalidate(deps: InferenceDeps, ctx: Context, finished: Inference): void {
+  const { inference: invalid, unlock } = refund(finished, "invalidate");
+  deps.deposits.unlock(ctx, invalid.client, unlock);
+  putEnded(deps, ctx, invalid);
+  emitInvalid(ctx, invalid, unlock);
+}
+
+/** Too few answers: the client gets everything back and nobody is penalised. */
+export function leaveUndecided(deps: InferenceDeps, ctx: Context, finished: Inference): void {
+  const { inference: undecided, unlock } = refund(finished, "leaveUndecided");
+  deps.deposits.unlock(ctx, undecided.client, unlock);
+  putEnded(deps, ctx, undecided);
+  emitInconclusive(ctx, undecided, unlock);
+}
+
+/** The executor's key has signed two different outputs: no check is needed. */
+export function convictOfContradiction(deps: InferenceDeps, ctx: Context, finished: Inference): void {
+  invalidate(deps, ctx, finished);
+  const { executor: operator, model, epoch } = finished;
+  deps.reputation.convict(ctx, { operator, model, epoch });
+}
+
+/** Nothing was found against it: paid once its epoch is over. */
+export function putPayable(ctx: Context, id: Uint8Array): void {
+  const record = read(ctx, id);
+  if (record === undefined || !canStep(record.status, "settle")) return;
+  payable.set(ctx.store(STORE), [record.finishHeight, id], true);
+}

@@ -1,0 +1,35 @@
+import { inference } from "@karat/proto";
+import type { QueryHandler } from "../../app/module.ts";
+import { defineQuery, found, pageLimit, queriedAddress } from "../support/query.ts";
+import { read } from "./keeper.ts";
+import { records, STORE } from "./keys.ts";
+
+/** Most records that one filtered query looks at; a shorter page than asked for may end here. */
+const SCAN_LIMIT = 20_000;
+
+export const queries: Readonly<Record<string, QueryHandler>> = {
+  "/karat.inference.v1.Query/Inference": defineQuery(
+    inference.QueryInferenceRequest,
+    inference.QueryInferenceResponse,
+    (ctx, { id }) => ({ inference: found(id.length === 32 ? read(ctx, id) : undefined, "inference") }),
+  ),
+
+  "/karat.inference.v1.Query/Inferences": defineQuery(
+    inference.QueryInferencesRequest,
+    inference.QueryInferencesResponse,
+    (ctx, request) => {
+      const executor = request.executor === "" ? undefined : queriedAddress(request.executor);
+      const client = request.client === "" ? undefined : queriedAddress(request.client);
+      const most = pageLimit(request.limit, 50);
+      const page: inference.Inference[] = [];
+      const range = request.after.length > 0 ? { after: request.after } : {};
+      for (const [, record] of records.entries(ctx.store(STORE), { ...range, limit: SCAN_LIMIT })) {
+        if (executor !== undefined && record.executor !== executor) continue;
+        if (client !== undefined && record.client !== client) continue;
+        page.push(record);
+        if (page.length === most) break;
+      }
+      return { inferences: page };
+    },
+  ),
+};

@@ -1,0 +1,87 @@
+import { inference } from "@karat/proto";
+import { beforeEach, describe, expect, test } from "vitest";
+import { memoryBank } from "../testing/bank.ts";
+import { DEPOSITED, TestNetwork } from "../testing/network.ts";
+import { deliveryOf, type Request } from "../testing/records.ts";
+
+const Status = inference.InferenceStatus;
+/** 10 prompt tokens at 2 and 20 output tokens at 5. */
+const COST = 120n;
+
+let network = new TestNetwork();
+beforeEach(() => {
+  network = new TestNetwork();
+});
+
+const statusOf = (request: Request) => network.record(request)?.status;
+
+describe("settlement", () => {
+  /** Found valid by its validator. */
+  const valid = (): Request => {
+    const request = network.drawn();
+    expect(network.judge(request.id, network.dutiesOf(request)[0]!)).toBe(0);
+    return request;
+  };
+
+  test("waits for the end of the epoch, then pays out of the client's deposit", () => {
+    const request = valid();
+    network.deliver([deliveryOf(network, request)]);
+    network.block(3);
+    expect(statusOf(request)).toBe(Status.FINISHED);
+    network.epochs.next();
+    network.block();
+    expect(network.record(request)).toMatchObject({ status: Status.SETTLED, locked: 0n, cost: COST });
+    expect(network.deposit()).toMatchObject({ available: DEPOSITED - COST, locked: 0n });
+    const { executor } = request;
+    expect(network.rewards.distributed).toEqual([
+      { executor, transferAgent: network.transferAgent, amount: COST, epoch: 3n },
+    ]);
+    expect(network.chain.eventsOf("inference_settled")).toMatchObject([{ executor, cost: "120" }]);
+    expect(memoryBank.sum(network.chain.ctx)).toBe(memoryBank.supply(network.chain.ctx));
+  });
+
+  test("pays no transfer agent that recorded no delivery", () => {
+    valid();
+    network.epochs.next();
+    network.block();
+    expect(network.rewards.distributed).toMatchObject([{ transferAgent: undefined }]);
+  });
+
+  test("of what was decided late joins the pool of the epoch before the present one", () => {
+    valid();
+    network.epochs.next();
+    network.epochs.next();
+    network.block();
+    expect(network.rewards.distributed).toMatchObject([{ epoch: 4n }]);
+  });
+
+  test("waits for a check that is still open", () => {
+    const request = network.drawn();
+    network.epochs.next();
+    network.block(2);
+    expect(statusOf(request)).toBe(Status.FINISHED);
+  });
+
+  test("and deadlines go on in the next block where there are more than one block's budget", () => {
+    const total = 600;
+    const requests = Array.from({ length: total }, () => network.request());
+    for (let i = 0; i < total; i += 200) {
+      expect(new Set(network.start(requests.slice(i, i + 200).map(({ record }) => record)))).toEqual(new Set([0]));
+    }
+    network.block(6);
+    expect(requests.filter((request) => statusOf(request) === Status.MISSED)).toHaveLength(500);
+    network.block();
+    expect(requests.filter((request) => statusOf(request) === Status.MISSED)).toHaveLength(600);
+  });
+
+  test("leaves a record that is forgotten after the retention, not before", () => {
+    network.setParams({ retentionBlocks: 400n });
+    const request = valid();
+    network.epochs.next();
+    network.block(400);
+    expect(network.record(request)).toBeDefined();
+    network.block(2);
+    expect(network.record(request)).toBeUndefined();
+    expect(network.check(request)).toBeUndefined();
+  });
+});

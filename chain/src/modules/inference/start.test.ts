@@ -1,0 +1,282 @@
+import { sha256, signDigest, utf8 } from "@karat/common";
+import { encodeSigned, inference, sign } from "@karat/proto";
+import { beforeEach, describe, expect, test } from "vitest";
+import { ChainError, SDK } from "../../app/errors.ts";
+import { errorOf } from "../testing/context.ts";
+import { keyNamed } from "../testing/identities.ts";
+import { DEPOSITED, MAX_OUTPUT, PRICE, type RequestOptions, TestNetwork } from "../testing/network.ts";
+import { PROMPT_TOKENS } from "../testing/records.ts";
+import { MAX_RECORDS } from "./batch.ts";
+import { ERRORS } from "./errors.ts";
+
+const MOST = BigInt(PROMPT_TOKENS) * PRICE.input + BigInt(MAX_OUTPUT) * PRICE.output;
+const MSG = "/karat.inference.v1.MsgStartInferences";
+
+let network = new TestNetwork();
+beforeEach(() => {
+  network = new TestNetwork();
+});
+
+const codeOf = (options: RequestOptions, sender?: string) =>
+  network.start([network.request(options).record], sender)[0];
+
+describe("a start", () => {
+  test("locks the most it can cost, at the executor's offer, and is told", () => {
+    const request = network.request();
+    expect(network.start([request.record])).toEqual([0]);
+    expect(network.record(request)).toMatchObject({
+      client: network.client.address,
+      executor: request.executor,
+      transferAgent: network.transferAgent,
+      status: inference.InferenceStatus.STARTED,
+      inputPrice: PRICE.input,
+      outputPrice: PRICE.output,
+      locked: MOST,
+      epoch: network.epochs.number,
+    });
+    expect(network.deposit()).toMatchObject({ available: DEPOSITED - MOST, locked: MOST });
+    expect(network.chain.eventsOf("inference_start")).toMatchObject([{ executor: request.executor, attempt: "0" }]);
+    expect(network.rewards.calls).toEqual([`assigned ${request.executor} 3`]);
+    network.assertInvariants();
+  });
+
+  test("may come from the executor, and a second one with the same content changes nothing", () => {
+    const request = network.request();
+    expect(network.start([request.record], request.executor)).toEqual([0]);
+    expect(network.start([request.record, request.record])).toEqual([0, 0]);
+    expect(network.deposit().locked).toBe(MOST);
+    expect(network.rewards.calls).toHaveLength(1);
+  });
+
+  test("names each place that was passed over, with the busy answer where there was one", () => {
+    const request = network.request({ attempt: 2 });
+    const [first, second] = request.record.skips;
+    const { skips: _, ...rest } = request.record;
+    expect(network.start([{ ...rest, skips: [first!] }])).toEqual([ERRORS.invalidSkips.code]);
+    expect(network.start([{ ...rest, skips: [second!, first!] }])).toEqual([ERRORS.invalidSkips.code]);
+    expect(network.start([{ ...rest, skips: [first!, second!, second!] }])).toEqual([ERRORS.invalidSkips.code]);
+    const forged = { ...first!, busySignature: signDigest(sha256(utf8("busy")), network.client.privateKey) };
+    expect(network.start([{ ...rest, skips: [forged, second!] }])).toEqual([ERRORS.invalidSkips.code]);
+    const signed = { ...first!, busySignature: busySignature(request.id, 0) };
+    expect(network.start([{ ...rest, skips: [signed, second!] }])).toEqual([0]);
+  });
+
+  function busySignature(inferenceId: Uint8Array, attempt: number): Uint8Array {
+    const anchor = network.chain.height - 1n;
+    const executor = network.drawOrder(inferenceId, anchor)[attempt]!;
+    const busy = encodeSigned("busy", { chainId: network.chain.chainId, inferenceId, attempt, executor });
+    return signDigest(sha256(busy), network.nodeKey(executor).privateKey);
+  }
+
+  test("of recording mode commit carries no bytes", () => {
+    const recording = sign.RecordingMode.COMMIT;
+    expect(codeOf({ authorization: { recording } })).toBe(0);
+    expect(codeOf({ authorization: { recording }, record: { request: utf8("{}") } })).toBe(ERRORS.invalidPayload.code);
+  });
+
+  test("that is refused leaves its neighbours alone", () => {
+    const [good, other] = [network.request(), network.request()];
+    const bad = network.request({ signer: keyNamed("somebody") });
+    expect(network.start([good.record, bad.record, other.record])).toEqual([0, ERRORS.invalidSignature.code, 0]);
+    expect(network.record(bad)).toBeUndefined();
+    expect(network.deposit().locked).toBe(2n * MOST);
+    expect(network.chain.eventsOf("inference_start")).toHaveLength(2);
+    network.assertInvariants();
+  });
+});
+
+describe("is refused", () => {
+  const anchor = () => network.chain.height;
+  const cases: [string, () => RequestOptions, { code: number }][] = [
+    ["a request hash of 31 bytes", () => auth({ requestHash: new Uint8Array(31) }), ERRORS.malformedAuthorization],
+    ["no nonce", () => auth({ nonce: new Uint8Array() }), ERRORS.malformedAuthorization],
+    ["a nonce of 33 bytes", () => auth({ nonce: new Uint8Array(33) }), ERRORS.malformedAuthorization],
+    ["no output", () => auth({ maxOutputTokens: 0 }), ERRORS.malformedAuthorization],
+    ["no recording mode", () => auth({ recording: 0 }), ERRORS.malformedAuthorization],
+    ["an unknown recording mode", () => auth({ recording: 9 as never }), ERRORS.malformedAuthorization],
+    ["no sampling", () => auth({ sampling: undefined }), ERRORS.malformedAuthorization],
+    ["a model's name with NUL", () => auth({ model: "ti\0ny" }), ERRORS.malformedAuthorization],
+    ["no address as transfer agent", () => auth({ transferAgent: "x\0y" }), ERRORS.malformedAuthorization],
+    ["another chain's order", () => auth({ chainId: "karat-other" }), ERRORS.wrongDomain],
+    ["another chain's receipt", () => ({ receipt: { chainId: "karat-other" } }), ERRORS.wrongDomain],
+    ["an anchor at the present height", () => auth({ anchorHeight: anchor() }), ERRORS.anchorOutOfRange],
+    ["an anchor in the future", () => auth({ anchorHeight: anchor() + 1n }), ERRORS.anchorOutOfRange],
+    ["an anchor that is too old", () => auth({ anchorHeight: anchor() - 21n }), ERRORS.anchorOutOfRange],
+    ["another account's key", () => auth({ key: keyNamed("thief").publicKey }), ERRORS.unauthorizedKey],
+    ["a signature by somebody else", () => ({ signer: keyNamed("thief") }), ERRORS.invalidSignature],
+    ["a short signature", () => ({ record: { signature: new Uint8Array(63) } }), ERRORS.invalidSignature],
+    ["an unknown model", () => auth({ model: "huge" }), ERRORS.unknownModel],
+    ["prices below every offer", () => auth({ maxOutputPrice: 4n }), ERRORS.executorNotDrawn],
+    ["a place beyond the candidates", () => ({ attempt: 6 }), ERRORS.executorNotDrawn],
+    ["a receipt for another id", () => ({ receipt: { inferenceId: new Uint8Array(32) } }), ERRORS.receiptMismatch],
+    ["more prompt than authorized", () => ({ receipt: { promptTokens: 65 } }), ERRORS.receiptMismatch],
+    ["a receipt by another key", () => ({ receiptSigner: keyNamed("thief") }), ERRORS.invalidReceiptSignature],
+    ["a deadline that is over", () => ({ receipt: { deadlineHeight: 49n } }), ERRORS.deadlineOutOfRange],
+    ["a deadline too far off", () => ({ receipt: { deadlineHeight: 111n } }), ERRORS.deadlineOutOfRange],
+    ["an undecodable receipt", () => ({ record: { receipt: Uint8Array.of(255) } }), ERRORS.malformedReceipt],
+    ["other bytes than were hashed", () => ({ record: { request: utf8("{}") } }), ERRORS.invalidPayload],
+  ];
+  const auth = (authorization: RequestOptions["authorization"] & object): RequestOptions => ({ authorization });
+
+  test.each(cases)("%s", (_, options, { code }) => {
+    expect(codeOf(options())).toBe(code);
+    expect(network.deposit().locked).toBe(0n);
+    expect(network.rewards.calls).toEqual([]);
+  });
+
+  test("an authorization in any but its canonical encoding", () => {
+    const { record } = network.request();
+    // A field that nobody knows, a field written twice: both decode to the same message.
+    for (const extra of [
+      [0xa0, 0x01, 0x01],
+      [0x78, sign.RecordingMode.FULL],
+    ]) {
+      const longer = Uint8Array.of(...record.authorization, ...extra);
+      const signature = signDigest(sha256(longer), network.client.privateKey);
+      expect(network.start([{ ...record, authorization: longer, signature }])).toEqual([
+        ERRORS.malformedAuthorization.code,
+      ]);
+    }
+    const receipt = Uint8Array.of(...record.receipt, 0xa0, 0x01, 0x01);
+    expect(network.start([{ ...record, receipt }])).toEqual([ERRORS.malformedReceipt.code]);
+  });
+
+  test("a transfer agent that is not registered", () => {
+    const transferAgent = keyNamed("nobody").address;
+    const { record, executor } = network.request({ authorization: { transferAgent } });
+    expect(network.start([record], executor)).toEqual([ERRORS.unknownTransferAgent.code]);
+  });
+
+  test("a record by somebody who is neither transfer agent nor executor", () => {
+    const { record, executor } = network.request();
+    const stranger = network.operators.find((o) => o !== executor && o !== network.transferAgent)!;
+    expect(network.start([record], stranger)).toEqual([ERRORS.wrongSender.code]);
+  });
+
+  test("what the deposit does not cover, also when part of it is on its way out", () => {
+    const { deposits, chain, client } = network;
+    const amount = DEPOSITED - MOST + 1n;
+    chain.deliver(deposits, "/karat.deposit.v1.MsgRequestRefund", { client: client.address, amount });
+    expect(codeOf({})).toBe(ERRORS.insufficientDeposit.code);
+    network.assertInvariants();
+  });
+
+  test("a cost beyond 64 bits", () => {
+    const dear = (price: bigint) => ({ model: "tiny", inputPrice: price, outputPrice: price, capacity: 1n });
+    network.epochs.members_ = network.epochs.members_.map((m) => ({ ...m, offers: [dear(1n << 60n)] }));
+    const options = { authorization: { maxInputPrice: 1n << 60n, maxOutputPrice: 1n << 60n } };
+    expect(codeOf(options)).toBe(ERRORS.amountTooLarge.code);
+  });
+
+  test("a request that is too long to ride along", () => {
+    network.setParams({ maxInlineBytes: 4 });
+    expect(codeOf({})).toBe(ERRORS.invalidPayload.code);
+  });
+
+  test("a batch that is empty, too large, or by no node", () => {
+    const { chain, inferences } = network;
+    const sender = network.nodeKey(network.transferAgent).address;
+    const { record } = network.request();
+    const send = (message: object) => chain.refusal(inferences, MSG, message);
+    expect(send({ sender, records: [] })).toEqual(ERRORS.batchSize);
+    expect(send({ sender, records: new Array(MAX_RECORDS + 1).fill(record) })).toEqual(ERRORS.batchSize);
+    expect(send({ sender: network.client.address, records: [record] })).toEqual(ERRORS.unknownSender);
+    expect(send({ sender: "karat1x", records: [record] })).toEqual(SDK.invalidAddress);
+  });
+});
+
+describe("holes that peers had", () => {
+  test("a transfer agent cannot choose the executor", () => {
+    const { operators } = network;
+    for (const executor of operators) {
+      const { record, executor: drawn } = network.request();
+      if (executor === drawn) continue;
+      const chosen = network.request({ receipt: { executor } });
+      if (network.drawOrder(chosen.id, network.chain.height - 1n)[0] === executor) continue;
+      expect(network.start([chosen.record])).toEqual([ERRORS.executorNotDrawn.code]);
+      expect(network.start([record])).toEqual([0]);
+    }
+  });
+
+  test("nor pass over the one that was drawn without naming it", () => {
+    const { record } = network.request({ attempt: 1 });
+    expect(network.start([{ ...record, skips: [] }])).toEqual([ERRORS.invalidSkips.code]);
+  });
+
+  test("nor manufacture a miss by holding a start back until its deadline", () => {
+    const { record } = network.request();
+    network.block(6);
+    expect(network.start([record])).toEqual([ERRORS.deadlineOutOfRange.code]);
+    expect(network.chain.eventsOf("inference_missed")).toEqual([]);
+  });
+
+  test("an id is accepted once, also after its record was forgotten", () => {
+    network.setParams({ retentionBlocks: 500n });
+    const { record, id } = network.request({ receipt: { deadlineHeight: 51n } });
+    expect(network.start([record])).toEqual([0]);
+    network.block(3);
+    expect(network.record({ id })?.status).toBe(inference.InferenceStatus.MISSED);
+    expect(network.start([record])).toEqual([0]);
+    expect(network.deposit()).toMatchObject({ available: DEPOSITED, locked: 0n });
+    network.block(500);
+    expect(network.record({ id })).toBeUndefined();
+    expect(network.start([record])).toEqual([ERRORS.anchorOutOfRange.code]);
+  });
+
+  test("a malleated signature is no signature and makes no second inference", () => {
+    const { record, id } = network.request();
+    const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+    const s = BigInt(`0x${Buffer.from(record.signature.subarray(32)).toString("hex")}`);
+    const high = Buffer.from((order - s).toString(16).padStart(64, "0"), "hex");
+    const signature = Uint8Array.of(...record.signature.subarray(0, 32), ...high);
+    expect(network.start([{ ...record, signature }])).toEqual([ERRORS.invalidSignature.code]);
+    expect(network.start([record])).toEqual([0]);
+    expect(network.start([{ ...record, signature }])).toEqual([0]);
+    expect(network.record({ id })?.locked).toBe(MOST);
+    expect(network.deposit().locked).toBe(MOST);
+  });
+
+  test("two executors cannot both be paid for one id", () => {
+    const first = network.request();
+    const operator = network.drawOrder(first.id, network.chain.height - 1n)[1]!;
+    const receipt = encodeSigned("receipt", {
+      chainId: network.chain.chainId,
+      inferenceId: first.id,
+      attempt: 1,
+      executor: operator,
+      promptTokens: PROMPT_TOKENS,
+      deadlineHeight: network.chain.height + 5n,
+    });
+    const second = {
+      ...first.record,
+      receipt,
+      receiptSignature: signDigest(sha256(receipt), network.nodeKey(operator).privateKey),
+      skips: [{ attempt: 0, reason: "slow", busySignature: new Uint8Array() }],
+    };
+    expect(network.start([first.record, second])).toEqual([0, ERRORS.alreadyStarted.code]);
+  });
+
+  test("a replaced node key signs no more", () => {
+    const { executor } = network.request();
+    const old = network.nodeKey(executor);
+    network.chain.deliver(network.participants, "/karat.participant.v1.MsgUpdateParticipant", {
+      operator: executor,
+      nodeKey: keyNamed("fresh").publicKey,
+      validatorAddress: "",
+      url: "",
+      offers: [],
+    });
+    expect(codeOf({ executor, receiptSigner: old })).toBe(ERRORS.invalidReceiptSignature.code);
+    expect(codeOf({ executor, receiptSigner: keyNamed("fresh") })).toBe(0);
+  });
+});
+
+test("out of gas stops the transaction, not one record", () => {
+  const { chain, inferences } = network;
+  const message = { sender: network.nodeKey(network.transferAgent).address, records: [network.request().record] };
+  const consume = (): never => {
+    throw new ChainError(SDK.outOfGas, "limit");
+  };
+  const ctx = { ...chain.ctx, gas: { limit: 0n, used: 0n, consume } };
+  expect(errorOf(() => inferences.messages![MSG]!.execute(ctx, message as never))).toEqual(SDK.outOfGas);
+});

@@ -1,0 +1,143 @@
+/**
+ * The life of an inference as a table of states and edges, and what each edge does to the record: pure functions from
+ * values to the new value and what is to be given back to the client's deposit.
+ */
+import { inference, type sign } from "@karat/proto";
+import { ChainError } from "../../app/errors.ts";
+import { ERRORS } from "./errors.ts";
+
+type Inference = inference.Inference;
+export type InferenceStatus = inference.InferenceStatus;
+const Status = inference.InferenceStatus;
+
+export type Step = "finish" | "deliver" | "miss" | "settle" | "invalidate" | "leaveUndecided";
+
+/** From a status, by a step, to a status. What is not listed cannot happen. */
+export const EDGES: Readonly<Record<InferenceStatus, Readonly<Partial<Record<Step, InferenceStatus>>>>> = {
+  [Status.UNSPECIFIED]: {},
+  [Status.STARTED]: { finish: Status.FINISHED, deliver: Status.STARTED, miss: Status.MISSED },
+  [Status.FINISHED]: {
+    deliver: Status.FINISHED,
+    settle: Status.SETTLED,
+    invalidate: Status.INVALID,
+    leaveUndecided: Status.INCONCLUSIVE,
+  },
+  [Status.SETTLED]: {},
+  [Status.MISSED]: {},
+  [Status.INVALID]: {},
+  [Status.INCONCLUSIVE]: {},
+};
+
+export const canStep = (status: InferenceStatus, step: Step): boolean => EDGES[status][step] !== undefined;
+
+/** The status that `step` leads to. Throws `illegalStep`. */
+export function follow(status: InferenceStatus, step: Step): InferenceStatus {
+  const next = EDGES[status][step];
+  if (next === undefined) throw new ChainError(ERRORS.illegalStep, `no ${step} from status ${status}`);
+  return next;
+}
+
+/** True where nothing can happen to an inference any more but being forgotten. */
+export const isTerminal = (status: InferenceStatus): boolean => Object.keys(EDGES[status]).length === 0;
+
+export interface Change {
+  readonly inference: Inference;
+  /** ukarat to give back to the client's deposit. */
+  readonly unlock: bigint;
+}
+
+export interface Started {
+  readonly id: Uint8Array;
+  readonly authorization: sign.RequestAuthorization;
+  readonly receipt: sign.Receipt;
+  readonly price: { readonly input: bigint; readonly output: bigint };
+  readonly locked: bigint;
+  readonly height: bigint;
+  readonly epoch: bigint;
+}
+
+/** The first record of an inference. */
+export function start({ id, authorization, receipt, price, locked, height, epoch }: Started): Inference {
+  return inference.Inference.fromPartial({
+    id,
+    client: authorization.client,
+    model: authorization.model,
+    transferAgent: authorization.transferAgent,
+    executor: receipt.executor,
+    attempt: receipt.attempt,
+    requestHash: authorization.requestHash,
+    sampling: authorization.sampling,
+    anchorHeight: authorization.anchorHeight,
+    maxOutputTokens: authorization.maxOutputTokens,
+    inputPrice: price.input,
+    outputPrice: price.output,
+    locked,
+    startHeight: height,
+    deadlineHeight: receipt.deadlineHeight,
+    status: Status.STARTED,
+    epoch,
+    receiptPromptTokens: receipt.promptTokens,
+    recording: authorization.recording,
+  });
+}
+
+/** `cost` is what was used at the offer; never more than locked is taken, the rest goes back at once. */
+export function finish(before: Inference, record: inference.FinishRecord, cost: bigint, height: bigint): Change {
+  const charged = cost < before.locked ? cost : before.locked;
+  return {
+    inference: {
+      ...before,
+      status: follow(before.status, "finish"),
+      finishHeight: height,
+      outputHash: record.outputHash,
+      artifactRoot: record.artifactRoot,
+      promptHash: record.promptHash,
+      promptTokens: record.promptTokens,
+      completionTokens: record.completionTokens,
+      finishReason: record.finishReason,
+      cost: charged,
+      locked: charged,
+    },
+    unlock: before.locked - charged,
+  };
+}
+
+export function deliver(before: Inference, record: inference.DeliveryRecord, height: bigint): Inference {
+  return {
+    ...before,
+    status: follow(before.status, "deliver"),
+    deliveryHeight: height,
+    deliveredHash: record.outputHash,
+    deliveryComplete: record.complete,
+  };
+}
+
+/** Ends without payment: everything that is held goes back. */
+export function refund(before: Inference, step: "miss" | "invalidate" | "leaveUndecided"): Change {
+  return {
+    inference: { ...before, status: follow(before.status, step), locked: 0n },
+    unlock: before.locked,
+  };
+}
+
+/** Paid: `before.locked` has left the deposit. */
+export function settle(before: Inference, height: bigint): Inference {
+  return { ...before, status: follow(before.status, "settle"), locked: 0n, settleHeight: height };
+}
+
+/**
+ * The transfer agent says that the client received, in full, another text than the executor says it wrote: one of
+ * the two is wrong, and the inference is checked whatever the rate.
+ */
+export function isDisputed(record: Inference): boolean {
+  return (
+    record.finishHeight > 0n &&
+    record.deliveryHeight > 0n &&
+    record.deliveryComplete &&
+    !sameBytes(record.deliveredHash, record.outputHash)
+  );
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,8 @@
+import { params } from "@karat/proto";
+import { Item, protoCodec, Table, text } from "../../store/collections.ts";
+
+export const STORE = "params";
+
+export const paramsItem = new Item<params.Params>(0x01, protoCodec(params.Params));
+/** By id. */
+export const models = new Table<string, params.Model>(0x02, text, protoCodec(params.Model));

@@ -1,0 +1,33 @@
+/** What this module wants of others; the composition root hands it over. Amounts in ukarat. */
+import type { epoch, params, participant } from "@karat/proto";
+import type { Context } from "../../app/module.ts";
+
+export interface Params {
+  get(ctx: Context): params.Params;
+}
+
+export interface Participants {
+  byOperator(ctx: Context, address: string): participant.Participant | undefined;
+  /** Takes up to `amount` of the collateral for the community; gives back what was taken. */
+  fine(ctx: Context, operator: string, amount: bigint): bigint;
+  /** Slashes, counts the conviction, excludes or bans; gives back what was slashed. */
+  convict(ctx: Context, operator: string, epoch: bigint): bigint;
+}
+
+export interface Epochs {
+  current(ctx: Context): epoch.Epoch;
+  /** No draws with anchors from the next height on, no duties. */
+  exclude(ctx: Context, operator: string): void;
+}
+
+export interface Rewards {
+  /** Forfeits the rewards from that epoch through the present one. */
+  exclude(ctx: Context, operator: string, fromEpoch: bigint): void;
+}
+
+export interface ReputationDeps {
+  readonly params: Params;
+  readonly participants: Participants;
+  readonly epochs: Epochs;
+  readonly rewards: Rewards;
+}

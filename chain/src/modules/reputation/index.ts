@@ -1,0 +1,63 @@
+/** What checks have shown about each participant, and what follows from it. The spec is README.md. */
+import type { reputation } from "@karat/proto";
+import type { Context, Module } from "../../app/module.ts";
+import type { ReputationDeps } from "./expects.ts";
+import { exportReputation, initReputation } from "./genesis.ts";
+import { invariants } from "./invariants.ts";
+import { convict, count, countInference, type Failure, fail, pass, readStanding } from "./keeper.ts";
+import { STORE } from "./keys.ts";
+import { queries } from "./queries.ts";
+import { checkingRates } from "./rate.ts";
+
+export type { ReputationDeps } from "./expects.ts";
+export type { Failure } from "./keeper.ts";
+
+/** What other modules see of this one. Participants are named by their operator address. */
+export interface ReputationKeeper {
+  /** That of a newcomer where nothing is known. */
+  standing(ctx: Context, operator: string): reputation.Standing;
+  /** The rate that the next inference of a pair is checked with, in millionths. */
+  checkingRateMicros(ctx: Context, operator: string, model: string): number;
+  /** The same for many pairs of one block. */
+  checkingRates(ctx: Context): (operator: string, model: string) => number;
+  /** One more finished inference of the pair, checked or not. */
+  finished(ctx: Context, operator: string, model: string): void;
+  assignment(ctx: Context, operator: string): void;
+  miss(ctx: Context, operator: string): void;
+  dutyAssigned(ctx: Context, validator: string): void;
+  dutyMissed(ctx: Context, validator: string): void;
+  /** A committee found otherwise than this validator. */
+  overruled(ctx: Context, validator: string): void;
+  /** Checked and clean. */
+  pass(ctx: Context, operator: string, model: string, cleanTokens: bigint): void;
+  /** Checked without result: counted, and no evidence for anything. */
+  abstain(ctx: Context, operator: string): void;
+  /** Confirmed false: fine, evidence, and exclusion when it is enough. */
+  fail(ctx: Context, failure: Failure): void;
+  /** Contradicting statements by the operator's own key: fine and exclusion at once. */
+  convict(ctx: Context, failure: Omit<Failure, "accusers">): void;
+}
+
+export function createReputationModule(deps: ReputationDeps): Module & ReputationKeeper {
+  return {
+    name: STORE,
+    queries: queries(deps),
+    initGenesis: initReputation,
+    exportGenesis: exportReputation,
+    invariants,
+
+    standing: readStanding,
+    checkingRateMicros: (ctx, operator, model) => checkingRates(deps, ctx)(operator, model),
+    checkingRates: (ctx) => checkingRates(deps, ctx),
+    finished: (ctx, operator, model) => countInference(deps, ctx, operator, model),
+    assignment: (ctx, operator) => count(ctx, operator, "assigned"),
+    miss: (ctx, operator) => count(ctx, operator, "misses"),
+    dutyAssigned: (ctx, validator) => count(ctx, validator, "dutiesAssigned"),
+    dutyMissed: (ctx, validator) => count(ctx, validator, "dutiesMissed"),
+    overruled: (ctx, validator) => count(ctx, validator, "overruled"),
+    pass: (ctx, operator, model, cleanTokens) => pass(deps, ctx, operator, model, cleanTokens),
+    abstain: (ctx, operator) => count(ctx, operator, "abstentions"),
+    fail: (ctx, failure) => fail(deps, ctx, failure),
+    convict: (ctx, failure) => convict(deps, ctx, failure),
+  };
+}

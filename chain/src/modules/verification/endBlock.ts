@@ -1,0 +1,112 @@
+/** What the end of a block does. Each loop has a budget; what is left over goes on in the next block, in order. */
+import { type inference, verification } from "@karat/proto";
+import type { Context } from "../../app/module.ts";
+import { drawCommittee, isChecked, validatorOrder } from "./draw.ts";
+import type { VerificationDeps } from "./expects.ts";
+import { conclude, isMoot, missOpenDuties, putOpen, read } from "./keeper.ts";
+import { agenda, checks, expiring, STORE } from "./keys.ts";
+import { assign, convene, MAX_REDRAWS, newDuty, redraw, tally } from "./transition.ts";
+
+/** Most checks that one block looks at, draws or forgets, each. */
+export const BLOCK_BUDGET = 500;
+const CERTAIN = 1_000_000;
+
+type Agenda = typeof agenda;
+
+export function endBlock(deps: VerificationDeps, ctx: Context): void {
+  for (const [due, id] of dueKeys(ctx, agenda)) {
+    agenda.delete(ctx.store(STORE), [due, id]);
+    advance(deps, ctx, read(ctx, id)!, due);
+  }
+  drawFinished(deps, ctx);
+  for (const [height, id] of dueKeys(ctx, expiring)) {
+    expiring.delete(ctx.store(STORE), [height, id]);
+    checks.delete(ctx.store(STORE), id);
+  }
+}
+
+/** The next step of an open check whose time has come. */
+function advance(deps: VerificationDeps, ctx: Context, check: verification.Check, due: bigint): void {
+  if (isMoot(deps, ctx, check.inferenceId)) {
+    conclude(deps, ctx, check, "close");
+  } else if (check.status === verification.CheckStatus.PENDING) {
+    redrawOrGiveUp(deps, ctx, check);
+  } else if (check.duties.some((duty) => duty.committee)) {
+    const heard = missOpenDuties(deps, ctx, check);
+    conclude(deps, ctx, heard, tally(heard, deps.params.get(ctx).committeeQuorum));
+  } else {
+    conveneOrDecide(deps, ctx, check, due);
+  }
+}
+
+function redrawOrGiveUp(deps: VerificationDeps, ctx: Context, before: verification.Check): void {
+  const check = missOpenDuties(deps, ctx, before);
+  const next = check.redraws < MAX_REDRAWS ? nextInOrder(deps, ctx, check) : undefined;
+  if (next === undefined) {
+    conclude(deps, ctx, check, "giveUp");
+    return;
+  }
+  const deadline = ctx.height + deps.params.get(ctx).dutyDeadline;
+  const duty = newDuty(check.inferenceId, next, false, ctx.height, deadline);
+  putOpen(deps, ctx, redraw(check, duty), deadline, [duty]);
+}
+
+/** Of the order that the first draw gave, among those who are members now, the first that was not asked yet. */
+function nextInOrder(deps: VerificationDeps, ctx: Context, check: verification.Check): string | undefined {
+  const finished = deps.inferences.get(ctx, check.inferenceId)!;
+  const asked = new Set(check.duties.map((duty) => duty.validator));
+  return validatorOrder(deps, ctx, finished, check.drawnHeight).find((operator) => !asked.has(operator));
+}
+
+/** An objection of the block before: a committee decides, or without one what the quorum says of a single answer. */
+function conveneOrDecide(deps: VerificationDeps, ctx: Context, check: verification.Check, due: bigint): void {
+  const finished = deps.inferences.get(ctx, check.inferenceId)!;
+  const { committeeQuorum, dutyDeadline } = deps.params.get(ctx);
+  const members = drawCommittee(deps, ctx, finished, check, due);
+  if (members.length === 0) {
+    conclude(deps, ctx, check, tally(check, committeeQuorum));
+    return;
+  }
+  const deadline = ctx.height + dutyDeadline;
+  const duties = members.map((member) => newDuty(check.inferenceId, member, true, ctx.height, deadline));
+  putOpen(deps, ctx, convene(check, duties), deadline, duties);
+}
+
+/** The finishes of earlier blocks: the beacon that was unknown to them decides whether each is checked, and by whom. */
+function drawFinished(deps: VerificationDeps, ctx: Context): void {
+  const finished = deps.inferences.takeFinished(ctx, ctx.height, BLOCK_BUDGET);
+  if (finished.length === 0) return;
+  const rateOf = deps.reputation.checkingRates(ctx);
+  for (const each of finished) drawOne(deps, ctx, each, rateOf);
+}
+
+function drawOne(
+  deps: VerificationDeps,
+  ctx: Context,
+  finished: inference.Inference,
+  rateOf: (operator: string, model: string) => number,
+): void {
+  const { id: inferenceId, executor, model } = finished;
+  const drawnHeight = finished.finishHeight + 1n;
+  const rateMicros = deps.inferences.isDisputed(finished) ? CERTAIN : rateOf(executor, model);
+  deps.reputation.finished(ctx, executor, model);
+  const checked = isChecked(deps, ctx, finished, drawnHeight, rateMicros);
+  const validator = checked ? validatorOrder(deps, ctx, finished, drawnHeight)[0] : undefined;
+  if (validator === undefined) {
+    deps.inferences.accept(ctx, inferenceId);
+    return;
+  }
+  const deadline = ctx.height + deps.params.get(ctx).dutyDeadline;
+  const duty = newDuty(inferenceId, validator, false, ctx.height, deadline);
+  putOpen(deps, ctx, assign({ inferenceId, executor, model, rateMicros, drawnHeight }, duty), deadline, [duty]);
+}
+
+/** The first entries up to the present height, earliest first, at most the budget. */
+function dueKeys(ctx: Context, table: Agenda): (readonly [bigint, Uint8Array])[] {
+  const keys: (readonly [bigint, Uint8Array])[] = [];
+  for (const [key] of table.entries(ctx.store(STORE), { limit: BLOCK_BUDGET })) {
+    if (key[0] > ctx.height) break;
+    keys.push(key);
+  }
+  return keys;
+}

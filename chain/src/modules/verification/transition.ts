@@ -1,0 +1,163 @@
+/**
+ * The life of a check as a table of states and edges, and what each edge does to it: pure functions from values to the
+ * new value.
+ */
+import { verification } from "@karat/proto";
+import { ChainError } from "../../app/errors.ts";
+import { ERRORS } from "./errors.ts";
+
+type Check = verification.Check;
+type Duty = verification.Duty;
+type Verdict = verification.Verdict;
+export type CheckStatus = verification.CheckStatus;
+const Status = verification.CheckStatus;
+const { Verdict: V } = verification;
+
+export type Step =
+  | "passOver"
+  | "assign"
+  | "redraw"
+  | "giveUp"
+  | "accept"
+  | "abstain"
+  | "object"
+  | "convene"
+  | "uphold"
+  | "overrule"
+  | "leaveUndecided"
+  | "close";
+
+/** From a status, by a step, to a status; UNSPECIFIED is a finish before its draw. What is not listed cannot happen. */
+export const EDGES: Readonly<Record<CheckStatus, Readonly<Partial<Record<Step, CheckStatus>>>>> = {
+  [Status.UNSPECIFIED]: { passOver: Status.UNCHECKED, assign: Status.PENDING },
+  [Status.UNCHECKED]: {},
+  [Status.PENDING]: {
+    // The validator missed its duty: another one, at last none.
+    redraw: Status.PENDING,
+    giveUp: Status.ABSTAINED,
+    // Its verdicts.
+    accept: Status.VALID,
+    abstain: Status.ABSTAINED,
+    object: Status.COMMITTEE,
+    // The inference was found false without it.
+    close: Status.INVALID,
+  },
+  [Status.COMMITTEE]: {
+    convene: Status.COMMITTEE,
+    uphold: Status.INVALID,
+    overrule: Status.VALID,
+    leaveUndecided: Status.INCONCLUSIVE,
+    close: Status.INVALID,
+  },
+  [Status.VALID]: {},
+  [Status.INVALID]: {},
+  [Status.INCONCLUSIVE]: {},
+  [Status.ABSTAINED]: {},
+};
+
+/** The status that `step` leads to. Throws `illegalStep`. */
+export function follow(status: CheckStatus, step: Step): CheckStatus {
+  const next = EDGES[status][step];
+  if (next === undefined) throw new ChainError(ERRORS.illegalStep, `no ${step} from status ${status}`);
+  return next;
+}
+
+export const isOpen = (status: CheckStatus): boolean => Object.keys(EDGES[status]).length > 0;
+
+/** Most validators that are asked after the first, one after another, before the check is given up. */
+export const MAX_REDRAWS = 3;
+
+export interface Drawn {
+  readonly inferenceId: Uint8Array;
+  readonly executor: string;
+  readonly model: string;
+  readonly rateMicros: number;
+  /** Height whose beacon drew it. */
+  readonly drawnHeight: bigint;
+}
+
+export function assign(drawn: Drawn, duty: Duty): Check {
+  return verification.Check.fromPartial({ ...drawn, status: follow(Status.UNSPECIFIED, "assign"), duties: [duty] });
+}
+
+export function newDuty(
+  inferenceId: Uint8Array,
+  validator: string,
+  committee: boolean,
+  height: bigint,
+  deadlineHeight: bigint,
+): Duty {
+  return verification.Duty.fromPartial({
+    inferenceId,
+    validator,
+    committee,
+    assignedHeight: height,
+    deadlineHeight,
+  });
+}
+
+export const isDutyOpen = (duty: Duty): boolean => duty.verdict === V.UNSPECIFIED && !duty.missed;
+
+/** The latest duty of a validator: whoever missed the first may sit in the committee. */
+export const dutyOf = (check: Check, validator: string): Duty | undefined =>
+  check.duties.findLast((duty) => duty.validator === validator);
+
+export function answer(check: Check, duty: Duty, record: verification.VerdictRecord, height: bigint): Check {
+  const answered: Duty = {
+    ...duty,
+    verdict: record.verdict,
+    answeredHeight: height,
+    pBucket: record.pBucket,
+    evidenceHash: record.evidenceHash,
+  };
+  return { ...check, duties: check.duties.map((each) => (each === duty ? answered : each)) };
+}
+
+/** Every duty without a verdict is missed. */
+export function missOpen(check: Check): Check {
+  return { ...check, duties: check.duties.map((duty) => (isDutyOpen(duty) ? { ...duty, missed: true } : duty)) };
+}
+
+export function redraw(check: Check, duty: Duty): Check {
+  return {
+    ...check,
+    status: follow(check.status, "redraw"),
+    duties: [...check.duties, duty],
+    redraws: check.redraws + 1,
+  };
+}
+
+export function object(check: Check): Check {
+  return { ...check, status: follow(check.status, "object") };
+}
+
+export function convene(check: Check, duties: readonly Duty[]): Check {
+  return { ...check, status: follow(check.status, "convene"), duties: [...check.duties, ...duties] };
+}
+
+/** An end of the check. */
+export type Decision = "giveUp" | "accept" | "abstain" | "uphold" | "overrule" | "leaveUndecided" | "close";
+
+export function decide(check: Check, decision: Decision, height: bigint): Check {
+  return { ...check, status: follow(check.status, decision), decidedHeight: height };
+}
+
+export const isObjection = (verdict: Verdict): boolean => verdict === V.INVALID || verdict === V.UNAVAILABLE;
+const isAnswer = (verdict: Verdict): boolean => verdict === V.VALID || isObjection(verdict);
+
+/** Operators that found it false. */
+export const accusersOf = (check: Check): string[] =>
+  check.duties.filter((duty) => isObjection(duty.verdict)).map((duty) => duty.validator);
+
+/** Who raised the objection that the committee decides about: the first of all. */
+export const objectorOf = (check: Check): string | undefined => accusersOf(check)[0];
+
+/**
+ * What the answers decide, the objector's included; abstentions are none. Fewer than the quorum decide nothing, two
+ * thirds against uphold the objection.
+ */
+export function tally(check: Check, quorum: number): "uphold" | "overrule" | "leaveUndecided" {
+  const answers = check.duties.filter((duty) => isAnswer(duty.verdict)).length;
+  if (answers < quorum) return "leaveUndecided";
+  return 3 * accusersOf(check).length >= 2 * answers ? "uphold" : "overrule";
+}

@@ -1,0 +1,59 @@
+import { deposit, inference, participant, reward, sign, verification } from "@karat/proto";
+import { BaseAccount, ModuleAccount } from "cosmjs-types/cosmos/auth/v1beta1/auth";
+import { MsgMultiSend, MsgMultiSendResponse, MsgSend, MsgSendResponse } from "cosmjs-types/cosmos/bank/v1beta1/tx";
+import { PubKey as Ed25519PubKey } from "cosmjs-types/cosmos/crypto/ed25519/keys";
+import { LegacyAminoPubKey } from "cosmjs-types/cosmos/crypto/multisig/keys";
+import { PubKey as Secp256k1PubKey } from "cosmjs-types/cosmos/crypto/secp256k1/keys";
+import type { Formats } from "./formats.ts";
+
+export interface Decoder {
+  decode(bytes: Uint8Array): object;
+}
+
+interface AnyType {
+  readonly type: Decoder;
+  readonly formats?: Formats;
+}
+
+const COSMOS: Readonly<Record<string, Decoder>> = {
+  "/cosmos.auth.v1beta1.BaseAccount": BaseAccount,
+  "/cosmos.auth.v1beta1.ModuleAccount": ModuleAccount,
+  "/cosmos.bank.v1beta1.MsgSend": MsgSend,
+  "/cosmos.bank.v1beta1.MsgSendResponse": MsgSendResponse,
+  "/cosmos.bank.v1beta1.MsgMultiSend": MsgMultiSend,
+  "/cosmos.bank.v1beta1.MsgMultiSendResponse": MsgMultiSendResponse,
+  "/cosmos.crypto.ed25519.PubKey": Ed25519PubKey,
+  "/cosmos.crypto.multisig.LegacyAminoPubKey": LegacyAminoPubKey,
+  "/cosmos.crypto.secp256k1.PubKey": Secp256k1PubKey,
+};
+
+/** Enums inside Karat's messages. */
+const ENUMS: Readonly<Record<string, Formats>> = {
+  "/karat.inference.v1.MsgFinishInferences": { finishReason: sign.finishReasonToJSON },
+  "/karat.verification.v1.MsgSubmitVerdicts": { verdict: verification.verdictToJSON },
+};
+
+const MODULES: Readonly<Record<string, object>> = { deposit, inference, participant, reward, verification };
+
+const isDecoder = (value: unknown): value is Decoder =>
+  typeof value === "object" && value !== null && typeof (value as Partial<Decoder>).decode === "function";
+
+/** Every message of Karat's modules and its response, by type URL. */
+function* karatTypes(): Iterable<[string, AnyType]> {
+  for (const [module, names] of Object.entries(MODULES)) {
+    for (const [name, type] of Object.entries(names)) {
+      if (!name.startsWith("Msg") || !isDecoder(type)) continue;
+      const url = `/karat.${module}.v1.${name}`;
+      const formats = ENUMS[url];
+      yield [url, { type, ...(formats !== undefined && { formats }) }];
+    }
+  }
+}
+
+const TYPES: ReadonlyMap<string, AnyType> = new Map([
+  ...Object.entries(COSMOS).map(([url, type]): [string, AnyType] => [url, { type }]),
+  ...karatTypes(),
+]);
+
+/** What an `Any` of this type URL holds; undefined for a type this chain has no use for. */
+export const anyType = (typeUrl: string): AnyType | undefined => TYPES.get(typeUrl);

@@ -1,0 +1,121 @@
+/**
+ * Modules of the Cosmos SDK that this chain has no use for, in empty lists and zeros: wallets and explorers ask for them
+ * without asking whether they are there.
+ */
+import { DENOM } from "@karat/common";
+import { reward } from "@karat/proto";
+import { wholeDecimal, ZERO_DECIMAL } from "../formats.ts";
+import type { Input } from "../input.ts";
+import { constant, query } from "../route.ts";
+import { restError } from "../status.ts";
+import { NO_PAGE } from "./noPage.ts";
+
+const notThere = (what: (input: Input) => string) => (input: Input) => {
+  throw restError("rest/not-found", `${what(input)} doesn't exist`);
+};
+
+const DISTRIBUTION = "/cosmos/distribution/v1beta1";
+export const distributionRoutes = [
+  constant(`${DISTRIBUTION}/params`, () => ({
+    params: {
+      community_tax: ZERO_DECIMAL,
+      base_proposer_reward: ZERO_DECIMAL,
+      bonus_proposer_reward: ZERO_DECIMAL,
+      withdraw_addr_enabled: false,
+    },
+  })),
+  query(`${DISTRIBUTION}/community_pool`, {
+    method: "/karat.reward.v1.Query/Pools",
+    request: reward.QueryPoolsRequest,
+    response: reward.QueryPoolsResponse,
+    body: ({ community }) => ({
+      pool: community === 0n ? [] : [{ denom: DENOM, amount: wholeDecimal(community) }],
+    }),
+  }),
+  constant(`${DISTRIBUTION}/delegators/:address/rewards`, (input) => {
+    input.address("address");
+    return { rewards: [], total: [] };
+  }),
+  constant(`${DISTRIBUTION}/delegators/:address/rewards/:validator`, (input) => {
+    input.address("address");
+    return { rewards: [] };
+  }),
+  constant(`${DISTRIBUTION}/delegators/:address/validators`, (input) => {
+    input.address("address");
+    return { validators: [] };
+  }),
+  constant(`${DISTRIBUTION}/delegators/:address/withdraw_address`, (input) => ({
+    withdraw_address: input.address("address"),
+  })),
+  constant(`${DISTRIBUTION}/validators/:validator`, (input) => ({
+    operator_address: input.path("validator"),
+    self_bond_rewards: [],
+    commission: [],
+  })),
+  constant(`${DISTRIBUTION}/validators/:validator/commission`, () => ({ commission: { commission: [] } })),
+  constant(`${DISTRIBUTION}/validators/:validator/outstanding_rewards`, () => ({ rewards: { rewards: [] } })),
+  constant(`${DISTRIBUTION}/validators/:validator/slashes`, () => ({ slashes: [], pagination: NO_PAGE })),
+];
+
+const SLASHING = "/cosmos/slashing/v1beta1";
+export const slashingRoutes = [
+  constant(`${SLASHING}/params`, () => ({
+    params: {
+      signed_blocks_window: "0",
+      min_signed_per_window: ZERO_DECIMAL,
+      downtime_jail_duration: "0s",
+      slash_fraction_double_sign: ZERO_DECIMAL,
+      slash_fraction_downtime: ZERO_DECIMAL,
+    },
+  })),
+  constant(`${SLASHING}/signing_infos`, () => ({ info: [], pagination: NO_PAGE })),
+  constant(
+    `${SLASHING}/signing_infos/:address`,
+    notThere((input) => `signing info of ${input.path("address")}`),
+  ),
+];
+
+const noProposal = notThere((input) => `proposal ${input.u64("id")}`);
+const noProposals = () => ({ proposals: [], pagination: NO_PAGE });
+
+export const govRoutes = [
+  ...["/cosmos/gov/v1", "/cosmos/gov/v1beta1"].flatMap((gov) => [
+    constant(`${gov}/proposals`, noProposals),
+    constant(`${gov}/proposals/:id`, noProposal),
+    constant(`${gov}/proposals/:id/:part`, noProposal),
+    constant(`${gov}/proposals/:id/:part/:address`, noProposal),
+  ]),
+  constant("/cosmos/gov/v1/params/:kind", () => ({
+    voting_params: null,
+    deposit_params: null,
+    tally_params: null,
+    params: {
+      min_deposit: [],
+      max_deposit_period: "0s",
+      voting_period: "0s",
+      quorum: ZERO_DECIMAL,
+      threshold: ZERO_DECIMAL,
+      veto_threshold: ZERO_DECIMAL,
+      min_initial_deposit_ratio: ZERO_DECIMAL,
+      burn_vote_quorum: false,
+      burn_proposal_deposit_prevote: false,
+      burn_vote_veto: false,
+    },
+  })),
+];
+
+const MINT = "/cosmos/mint/v1beta1";
+export const mintRoutes = [
+  constant(`${MINT}/inflation`, () => ({ inflation: ZERO_DECIMAL })),
+  constant(`${MINT}/annual_provisions`, () => ({ annual_provisions: ZERO_DECIMAL })),
+  constant(`${MINT}/params`, () => ({
+    params: {
+      mint_denom: DENOM,
+      inflation_rate_change: ZERO_DECIMAL,
+      inflation_max: ZERO_DECIMAL,
+      inflation_min: ZERO_DECIMAL,
+      goal_bonded: ZERO_DECIMAL,
+      blocks_per_year: "0",
+    },
+  })),
+];

@@ -1,0 +1,2 @@
+/** The page of an empty list. */
+export const NO_PAGE = { next_key: null, total: "0" };

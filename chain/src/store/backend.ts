@@ -1,0 +1,45 @@
+import type { NodeSource, Ref } from "./iavl/node.ts";
+import type { ChangeSet, Reader } from "./types.ts";
+
+/** The roots of all stores after a block; a store without entries has none. */
+export interface Version {
+  height: number;
+  appHash: Uint8Array;
+  roots: ReadonlyMap<string, Ref | undefined>;
+}
+
+/** Everything one block changes. It is written as a whole or not at all. */
+export interface Batch {
+  version: Version;
+  /** New nodes, children before parents; their ids are assigned. */
+  created: readonly Ref[];
+  /** First id that is free afterwards. */
+  nextId: number;
+  /** Saved nodes that this version no longer reaches. */
+  orphans: readonly number[];
+  changes: ChangeSet;
+  meta: ReadonlyMap<string, Uint8Array>;
+  /** Versions below this height are no longer wanted. */
+  keepFrom: number;
+}
+
+/** What a CommitStore needs from its storage. Nodes are known by ids that are never given twice. */
+export interface Backend extends NodeSource {
+  /** The last committed version; undefined when fresh. */
+  readonly latest: Version | undefined;
+  readonly nextId: number;
+  version(height: number): Version | undefined;
+  /** The entries of the last committed version. */
+  reader(name: string): Reader;
+  meta(key: string): Uint8Array | undefined;
+  /** Atomic, and durable before it returns where the backend is durable at all. */
+  write(batch: Batch): void;
+  /**
+   * Nodes and entries of a version under construction (state sync), in bounded transactions. The store stays at height
+   * 0 until a `write` gives them a version; what an interrupted import left over is gone after the next opening.
+   */
+  writePartial(created: readonly Ref[], changes: ChangeSet): void;
+  /** Removes what `writePartial` wrote. */
+  discardPartial(): void;
+  close(): void;
+}

@@ -1,0 +1,11 @@
+/** Byte order: negative, zero or positive as `a` sorts before, with or after `b`. */
+export const compareBytes = (a: Uint8Array, b: Uint8Array): number => Buffer.compare(a, b);
+
+export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+/** A string of one character per byte. These strings sort as their bytes do, and hash faster as Map keys. */
+export const toBinary = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+
+/** The same memory as a plain Uint8Array: a Buffer's `slice`, `toString` and equality differ, so none leaves the store. */
+export const plain = (bytes: Buffer): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -1,0 +1,268 @@
+import { KaratError } from "@karat/common";
+import { type Database, open, type RootDatabase } from "lmdb";
+import type { Backend, Batch, Version } from "./backend.ts";
+import { plain } from "./bytes.ts";
+import {
+  ByteReader,
+  ByteWriter,
+  decodeNode,
+  decodeVersion,
+  encodeNode,
+  encodeVersion,
+  heightKey,
+  heightOfKey,
+} from "./codec.ts";
+import type { Node, Ref } from "./iavl/node.ts";
+import { NodeCache } from "./nodeCache.ts";
+import type { Change, ChangeSet, Range, Reader } from "./types.ts";
+
+type Table = Database<Buffer, Uint8Array>;
+
+export interface LmdbBackendOptions {
+  path: string;
+  names: readonly string[];
+  /** Estimated bytes of tree nodes held in memory. */
+  cacheBytes: number;
+  /** Nodes pruned per commit at most; twice the commit's own orphans where that is more, so that pruning keeps up. */
+  pruneBudget: number;
+}
+
+const FORMAT = 1;
+const BINARY = { encoding: "binary", keyEncoding: "binary" } as const;
+const ORPHANS_PER_RECORD = 400;
+const VERSIONS_PRUNED_PER_COMMIT = 1000;
+/** The smallest key. lmdb-js leaves it out of a reversed range without a lower bound, so every range here has one. */
+const FIRST_KEY = Uint8Array.of(0);
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+const STATE = utf8("sys/state");
+const PARTIAL = utf8("sys/partial");
+
+/**
+ * One LMDB environment: `nodes` (id to node), `flat:<name>` (latest entries), `versions` (height to roots), `orphans`
+ * (height to the ids it orphaned), `meta`. A commit is one write transaction, synced to disk before it returns.
+ */
+export class LmdbBackend implements Backend {
+  readonly #env: RootDatabase<Buffer, Uint8Array>;
+  readonly #nodes: Table;
+  readonly #versions: Table;
+  readonly #orphans: Table;
+  readonly #meta: Table;
+  readonly #flat = new Map<string, { table: Table; reader: Reader }>();
+  readonly #cache: NodeCache;
+  readonly #pruneBudget: number;
+  readonly #out = new ByteWriter();
+  readonly #idKey = Buffer.alloc(8);
+  #latest: Version | undefined;
+  #nextId = 1;
+
+  constructor({ path, names, cacheBytes, pruneBudget }: LmdbBackendOptions) {
+    this.#cache = new NodeCache(cacheBytes);
+    this.#pruneBudget = pruneBudget;
+    this.#env = open<Buffer, Uint8Array>({
+      path,
+      noSubdir: false,
+      maxDbs: names.length + 8,
+      // Else a commit returns before it is on the disk.
+      overlappingSync: false,
+      ...BINARY,
+    });
+    this.#nodes = this.#table("nodes");
+    this.#versions = this.#table("versions");
+    this.#orphans = this.#table("orphans");
+    this.#meta = this.#table("meta");
+    for (const name of names) {
+      const table = this.#table(`flat:${name}`);
+      this.#flat.set(name, { table, reader: new FlatReader(table) });
+    }
+    const state = this.#readState();
+    if (state !== undefined) {
+      this.#nextId = state.nextId;
+      this.#latest = this.version(state.height);
+      if (this.#latest === undefined) throw corrupt("the last version has no record", { height: state.height });
+    }
+    if (this.#meta.getBinary(PARTIAL) !== undefined) this.discardPartial();
+  }
+
+  get latest(): Version | undefined {
+    return this.#latest;
+  }
+
+  get nextId(): number {
+    return this.#nextId;
+  }
+
+  load(id: number): Node {
+    const cached = this.#cache.get(id);
+    if (cached !== undefined) return cached;
+    const record = this.#nodes.getBinary(this.#key(id));
+    if (record === undefined) throw corrupt("a node is missing", { id });
+    const node = decodeNode(plain(record));
+    this.#cache.set(id, node);
+    return node;
+  }
+
+  version(height: number): Version | undefined {
+    const record = this.#versions.getBinary(heightKey(height));
+    return record === undefined ? undefined : decodeVersion(height, plain(record));
+  }
+
+  reader(name: string): Reader {
+    return this.#flat.get(name)!.reader;
+  }
+
+  meta(key: string): Uint8Array | undefined {
+    const value = this.#meta.getBinary(utf8(`app/${key}`));
+    return value === undefined ? undefined : plain(value);
+  }
+
+  write(batch: Batch): void {
+    const { version } = batch;
+    this.#env.transactionSync(() => {
+      // Another process that wrote here meanwhile would have made nodes under the same ids.
+      if (this.#readState()?.height !== this.#latest?.height) throw corrupt("another process wrote to this store", {});
+      this.#put(batch.created, batch.changes);
+      this.#versions.putSync(heightKey(version.height), buffer(encodeVersion(this.#out, version)));
+      this.#putOrphans(version.height, batch.orphans);
+      for (const [key, value] of batch.meta) this.#meta.putSync(utf8(`app/${key}`), buffer(value));
+      const state = this.#out.reset().byte(FORMAT).uvarint(version.height).uvarint(batch.nextId);
+      this.#meta.putSync(STATE, buffer(state.view()));
+      this.#meta.removeSync(PARTIAL);
+      this.#prune(batch.keepFrom, Math.max(this.#pruneBudget, batch.orphans.length * 2));
+    });
+    this.#latest = version;
+    this.#nextId = batch.nextId;
+    this.#saved(batch.created);
+  }
+
+  writePartial(created: readonly Ref[], changes: ChangeSet): void {
+    this.#env.transactionSync(() => {
+      this.#meta.putSync(PARTIAL, Buffer.of(1));
+      this.#put(created, changes);
+    });
+    for (const ref of created) ref.node = undefined;
+  }
+
+  discardPartial(): void {
+    if (this.#latest !== undefined) throw corrupt("a partial import lies over a committed state", {});
+    this.#env.transactionSync(() => {
+      this.#nodes.clearSync();
+      for (const { table } of this.#flat.values()) table.clearSync();
+      this.#meta.removeSync(PARTIAL);
+    });
+    this.#cache.clear();
+  }
+
+  close(): void {
+    // Nothing is pending, all writes were synchronous: the environment is closed when this returns.
+    void this.#env.close();
+  }
+
+  #table(name: string): Table {
+    return this.#env.openDB<Buffer, Uint8Array>(name, BINARY);
+  }
+
+  #readState(): { height: number; nextId: number } | undefined {
+    const record = this.#meta.getBinary(STATE);
+    if (record === undefined) return undefined;
+    const reader = new ByteReader(record);
+    const format = reader.byte();
+    if (format !== FORMAT) throw corrupt("this store was written in another format", { format });
+    return { height: reader.uvarint(), nextId: reader.uvarint() };
+  }
+
+  #put(created: readonly Ref[], changes: ChangeSet): void {
+    for (const ref of created) this.#nodes.putSync(this.#key(ref.id), buffer(encodeNode(this.#out, ref.node!)));
+    for (const [name, writes] of changes) {
+      const { table } = this.#flat.get(name)!;
+      for (const [key, value] of writes) {
+        if (value === undefined) table.removeSync(key);
+        else table.putSync(key, buffer(value));
+      }
+    }
+  }
+
+  /** The nodes are on the disk: from here on they live in the cache only. */
+  #saved(created: readonly Ref[]): void {
+    for (const ref of created) {
+      this.#cache.set(ref.id, ref.node!);
+      ref.node = undefined;
+    }
+  }
+
+  #putOrphans(height: number, orphans: readonly number[]): void {
+    for (let from = 0, record = 0; from < orphans.length; from += ORPHANS_PER_RECORD, record++) {
+      this.#out.reset();
+      for (const id of orphans.slice(from, from + ORPHANS_PER_RECORD)) this.#out.uvarint(id);
+      this.#orphans.putSync(heightKey(height, record), buffer(this.#out.view()));
+    }
+  }
+
+  /**
+   * Removes versions below `keepFrom`, then nodes that only they needed: those orphaned at a height are needed by
+   * lower versions only. At most `budget` nodes and one record; what remains is found again by the next commit.
+   */
+  #prune(keepFrom: number, budget: number): void {
+    const old = Array.from(
+      this.#versions.getKeys({
+        start: FIRST_KEY,
+        end: heightKey(Math.max(keepFrom, 0)),
+        limit: VERSIONS_PRUNED_PER_COMMIT,
+      }),
+    );
+    for (const key of old) this.#versions.removeSync(key);
+    const [oldest] = this.#versions.getKeys({ start: FIRST_KEY, limit: 1 });
+    if (oldest === undefined) return;
+    const due: Buffer[] = [];
+    const ids: number[] = [];
+    const below = heightKey(heightOfKey(oldest) + 1);
+    for (const { key, value } of this.#orphans.getRange({ start: FIRST_KEY, end: below })) {
+      due.push(Buffer.from(key));
+      for (const record = new ByteReader(value); !record.done; ) ids.push(record.uvarint());
+      if (ids.length >= budget) break;
+    }
+    for (const id of ids) this.#nodes.removeSync(this.#key(id));
+    for (const key of due) this.#orphans.removeSync(key);
+  }
+
+  /** Valid until the next call. */
+  #key(id: number): Buffer {
+    this.#idKey.writeUIntBE(id, 2, 6);
+    return this.#idKey;
+  }
+}
+
+class FlatReader implements Reader {
+  readonly #table: Table;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    if (key.length === 0) return undefined;
+    const value = this.#table.getBinary(key);
+    return value === undefined ? undefined : plain(value);
+  }
+
+  has(key: Uint8Array): boolean {
+    return key.length > 0 && this.#table.doesExist(key);
+  }
+
+  *iterate({ start, end, reverse = false }: Range = {}): Generator<readonly [Uint8Array, Uint8Array]> {
+    if (end?.length === 0) return;
+    const first = start === undefined || start.length === 0 ? FIRST_KEY : start;
+    // Reversed, LMDB starts from the upper bound and has to be told that the bounds swap what they include.
+    const upper = end === undefined ? {} : { start: end, exclusiveStart: true };
+    const range = reverse
+      ? { reverse, ...upper, end: first, inclusiveEnd: true }
+      : { start: first, ...(end === undefined ? {} : { end }) };
+    for (const { key, value } of this.#table.getRange(range)) {
+      const entry: Change = [plain(Buffer.from(key.buffer, key.byteOffset, key.length)), plain(value)];
+      yield entry as readonly [Uint8Array, Uint8Array];
+    }
+  }
+}
+
+const buffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+const corrupt = (message: string, data: Record<string, unknown>) => new KaratError("corrupt_store", message, data);

@@ -1,0 +1,62 @@
+/** Ordered, read-only view of one store. Returned bytes are shared: nobody may change them. */
+export interface Reader {
+  get(key: Uint8Array): Uint8Array | undefined;
+  has(key: Uint8Array): boolean;
+  /** Entries in byte order of their keys; `start` inclusive, `end` exclusive, also when reversed. */
+  iterate(range?: Range): Iterable<readonly [Uint8Array, Uint8Array]>;
+}
+
+export interface Range {
+  start?: Uint8Array;
+  end?: Uint8Array;
+  reverse?: boolean;
+}
+
+/** A Reader that can be written. Bytes handed in are kept, not copied: the caller must not change them later. */
+export interface Writer extends Reader {
+  /** Throws KaratError `invalid_key` or `invalid_value` where a length limit (limits.ts) is broken. */
+  set(key: Uint8Array, value: Uint8Array): void;
+  /** Deleting what is not there is no error. */
+  delete(key: Uint8Array): void;
+}
+
+/** Writes of one block by store name, in the order they shall be applied (sorted by key inside a store). value undefined = delete. */
+export type ChangeSet = ReadonlyMap<string, readonly Change[]>;
+export type Change = readonly [key: Uint8Array, value: Uint8Array | undefined];
+
+/** A value, or its absence, with the ICS-23 proof against the app hash of `height` (in the header of `height` + 1). */
+export interface Proven {
+  value: Uint8Array | undefined;
+  height: bigint;
+  /** Innermost first: `ics23:iavl` (key to store root), then `ics23:simple` (store name to app hash). */
+  proofOps: { type: string; key: Uint8Array; data: Uint8Array }[];
+}
+
+/** The state of the chain: named stores, each an IAVL+ tree, under one app hash. */
+export interface CommitStore {
+  readonly names: readonly string[];
+  /** Last committed height, 0n when fresh. */
+  height(): bigint;
+  /** App hash of the last commit; of the empty stores when fresh. */
+  appHash(): Uint8Array;
+  /** The committed state, always the newest. Throws `unknown_store`. */
+  reader(name: string): Reader;
+  /**
+   * Applies a block's changes to working trees and returns the app hash; nothing becomes visible or durable.
+   * Calling it again discards the earlier staging. The height must follow the last committed one (any height
+   * ≥ 1 when fresh), else `invalid_height`.
+   */
+  stage(height: bigint, changes: ChangeSet): Uint8Array;
+  /** One durable transaction for what was staged; throws `nothing_staged`. */
+  commit(): { height: bigint; appHash: Uint8Array };
+  /** The committed value of an engine-side entry: not part of the app hash, not part of snapshots. */
+  meta(key: string): Uint8Array | undefined;
+  /**
+   * Staged and committed in the same transaction as the block. What is set after `stage` belongs to that staging
+   * and is discarded with it; what is set before belongs to whatever is committed next.
+   */
+  setMeta(key: string, value: Uint8Array): void;
+  /** ICS-23 existence or non-existence at a height (default: the last). Throws `unknown_store`, `height_unavailable`. */
+  prove(name: string, key: Uint8Array, height?: bigint): Proven;
+  close(): void;
+}

@@ -1,0 +1,27 @@
+import { hash } from "node:crypto";
+import { bech32 } from "@scure/base";
+import { sha256 } from "./secp256k1.ts";
+
+export const ADDRESS_PREFIX = "karat";
+export const DENOM = "ukarat";
+
+/** Cosmos address of a compressed secp256k1 key: bech32 of RIPEMD-160 of SHA-256. */
+export function addressOfKey(publicKey: Uint8Array): string {
+  return bech32.encode(ADDRESS_PREFIX, bech32.toWords(Uint8Array.from(hash("ripemd160", sha256(publicKey), "buffer"))));
+}
+
+/** Address of an account that no key controls: the first 20 bytes of SHA-256 of the module's name, as the Cosmos SDK does. */
+export function moduleAddress(name: string): string {
+  return bech32.encode(ADDRESS_PREFIX, bech32.toWords(sha256(new TextEncoder().encode(name)).slice(0, 20)));
+}
+
+/** The 20 bytes of an address; undefined when it is not a karat account address in its canonical (lower-case) form. */
+export function addressBytes(address: string): Uint8Array | undefined {
+  try {
+    const { prefix, words } = bech32.decode(address as `${string}1${string}`, 90);
+    const bytes = bech32.fromWords(words);
+    return prefix === ADDRESS_PREFIX && bytes.length === 20 && address === address.toLowerCase() ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,174 @@
+import { describe, expect, it } from "vitest";
+import { KaratError } from "../errors.ts";
+import {
+  chatCompletion,
+  chatFinishChunk,
+  chatRoleChunk,
+  chatTokenChunk,
+  chatUsageChunk,
+  openAiError,
+  refuseUnsupported,
+  type TextToken,
+  textCompletion,
+  textFinishChunk,
+  textTokenChunk,
+  textUsageChunk,
+  usageOf,
+} from "./index.ts";
+
+const header = { id: "chatcmpl-1", created: 1, model: "m" };
+const alternative = (token: string, logprob: number) => ({ id: 1, token, bytes: [...Buffer.from(token)], logprob });
+const token = (text: string, logprob = -0.5): TextToken => ({
+  ...alternative(text, logprob),
+  text,
+  top: [alternative(text, logprob), alternative("x", -2), alternative("x", -3)],
+});
+const end: TextToken = { id: 2, token: "<|end|>", bytes: [], logprob: Number.NEGATIVE_INFINITY, text: "", top: [] };
+
+describe("chat objects", () => {
+  it("carry every key of a plain answer", () => {
+    const answer = { text: "hi", tokens: [token("hi"), end], finishReason: "stop_sequence", usage: usageOf(3, 2) };
+    expect(chatCompletion(header, answer)).toEqual({
+      ...header,
+      object: "chat.completion",
+      choices: [
+        {
+          index: 0,
+          message: { role: "assistant", content: "hi", refusal: null },
+          logprobs: null,
+          finish_reason: "stop",
+        },
+      ],
+      usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
+    });
+    const content = chatCompletion({ ...header, topLogprobs: 1 }, answer).choices[0].logprobs?.content;
+    expect(content).toEqual([
+      {
+        token: "hi",
+        logprob: -0.5,
+        bytes: [104, 105],
+        top_logprobs: [{ token: "hi", logprob: -0.5, bytes: [104, 105] }],
+      },
+      { token: "<|end|>", logprob: -9999, bytes: null, top_logprobs: [] },
+    ]);
+  });
+
+  it("stream the role first, the finish last, and usage only where it was asked for", () => {
+    expect(chatRoleChunk(header)).toEqual({
+      ...header,
+      object: "chat.completion.chunk",
+      choices: [{ index: 0, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }],
+    });
+    const format = { ...header, includeUsage: true };
+    expect(chatTokenChunk(format, token("a"))).toMatchObject({ usage: null, choices: [{ delta: { content: "a" } }] });
+    expect(chatFinishChunk(format, "length")).toMatchObject({
+      usage: null,
+      choices: [{ delta: {}, finish_reason: "length" }],
+    });
+    expect(chatUsageChunk(format, usageOf(1, 2))).toMatchObject({ choices: [], usage: { total_tokens: 3 } });
+    expect(chatFinishChunk(header, "stop")).not.toHaveProperty("usage");
+  });
+
+  it("tell of a silent token only when log-probabilities were asked for", () => {
+    expect(chatTokenChunk(header, end)).toBeUndefined();
+    expect(chatTokenChunk({ ...header, topLogprobs: 0 }, end)?.choices[0]?.logprobs?.content).toHaveLength(1);
+  });
+});
+
+describe("text completions", () => {
+  it("count offsets in characters and keep the likeliest of equal texts", () => {
+    const answer = {
+      text: "hiyo",
+      tokens: [token("hi"), token("yo"), end],
+      finishReason: "length",
+      usage: usageOf(1, 3),
+    };
+    expect(textCompletion({ ...header, logprobs: 3 }, answer).choices[0]).toEqual({
+      index: 0,
+      text: "hiyo",
+      finish_reason: "length",
+      logprobs: {
+        tokens: ["hi", "yo", "<|end|>"],
+        token_logprobs: [-0.5, -0.5, -9999],
+        top_logprobs: [{ hi: -0.5, x: -2 }, { yo: -0.5, x: -2 }, {}],
+        text_offset: [0, 2, 4],
+      },
+    });
+  });
+
+  it("stream", () => {
+    expect(textTokenChunk({ ...header, logprobs: 0 }, token("yo"), 7)?.choices[0]).toMatchObject({
+      text: "yo",
+      finish_reason: null,
+      logprobs: { text_offset: [7], top_logprobs: null },
+    });
+    expect(textTokenChunk(header, end, 0)).toBeUndefined();
+    expect(textFinishChunk(header, "stop").choices[0]).toMatchObject({ text: "", finish_reason: "stop" });
+    expect(textUsageChunk(header, usageOf(1, 1))).toMatchObject({ choices: [], usage: { total_tokens: 2 } });
+  });
+});
+
+describe("errors", () => {
+  it("render a code with its status, field and retry hint", () => {
+    expect(openAiError(new KaratError("invalid_request", "no", { param: "n" }))).toEqual({
+      status: 400,
+      headers: {},
+      body: { error: { message: "no", type: "invalid_request_error", param: "n", code: "invalid_request" } },
+    });
+    const busy = openAiError(new KaratError("overloaded", "busy", { retry_after_s: 0.2 }));
+    expect([busy.status, busy.headers]).toEqual([429, { "retry-after": "1" }]);
+    const rule = Object.assign(new Error("bad"), { code: "invalid_sampling", param: "topK", data: {} });
+    expect(openAiError(rule)).toMatchObject({ status: 400, body: { error: { param: "topK" } } });
+  });
+
+  it("reveal nothing of what was not meant for the caller", () => {
+    for (const thrown of [
+      new Error("password=1"),
+      Object.assign(new Error("x"), { code: "ENOENT" }),
+      "text",
+      undefined,
+    ]) {
+      const { status, body } = openAiError(thrown);
+      expect(status).toBe(500);
+      expect(body.error.code).toBe("internal_error");
+      expect(body.error.message).not.toContain("password");
+    }
+  });
+});
+
+describe("refuseUnsupported", () => {
+  it("lets through what asks for nothing", () => {
+    const harmless = {
+      tools: [],
+      tool_choice: "none",
+      response_format: { type: "text" },
+      logit_bias: {},
+      modalities: ["text"],
+      audio: null,
+      stream: true,
+      stream_options: { include_usage: true },
+      something_new: 1,
+    };
+    expect(() => refuseUnsupported(harmless)).not.toThrow();
+  });
+
+  it("names the field it cannot honour", () => {
+    const refused: [string, Record<string, unknown>][] = [
+      ["tools", { tools: [{ type: "function" }] }],
+      ["response_format", { response_format: { type: "json_object" } }],
+      ["logit_bias", { logit_bias: { 5: 1 } }],
+      ["stream", { stream: "yes" }],
+      ["stream_options", { stream_options: { include_usage: true } }],
+      ["suffix", { suffix: "end" }],
+    ];
+    for (const [param, body] of refused) {
+      let thrown: unknown;
+      try {
+        refuseUnsupported(body);
+      } catch (error) {
+        thrown = error;
+      }
+      expect(thrown, param).toMatchObject({ code: "invalid_request", data: { param } });
+    }
+  });
+});

@@ -1,0 +1,260 @@
+/** The embedded engine: llama.cpp (node-llama-cpp) on a GGUF file, in a child process. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { KaratError, type Logger, silentLogger } from "@karat/common";
+import { Channel } from "../channel.ts";
+import type {
+  EngineState,
+  GeneratedToken,
+  GenerateJob,
+  InferenceEngine,
+  ModelInfo,
+  PositionLogprobs,
+  PromptInput,
+  ScoreJob,
+  Vocabulary,
+} from "../engine.ts";
+import { cancelled, Slots, throwIfCancelled } from "../slots.ts";
+import { quantizationOf, readGgufHeader } from "./gguf.ts";
+import { unpackPositions } from "./messages.ts";
+import { type Backoff, Supervisor } from "./supervisor.ts";
+import { vocabularyOf } from "./vocabulary.ts";
+
+export interface LlamaEngineOptions {
+  /** Path of the GGUF file. */
+  modelPath: string;
+  /** Name under which the model is declared. */
+  id: string;
+  /** Tokens of prompt and answer together; the model's own limit is never exceeded. Default 4096. */
+  contextSize?: number;
+  /** Jobs that decode together in one batch. Default 4. */
+  sequences?: number;
+  /** Jobs that may wait for a sequence; further ones are refused with `overloaded`. Default 32. */
+  maxWaiting?: number;
+  batchSize?: number;
+  /** Default 1: more threads cost a small model far more than they give, and never change a number. */
+  threads?: number;
+  flashAttention?: boolean;
+  backoff?: Backoff;
+  logger?: Logger;
+}
+
+/** The embedded engine also tells its process id and how often it had to be restarted. */
+export interface LlamaEngine extends InferenceEngine {
+  readonly pid: number | undefined;
+  readonly restarts: number;
+}
+
+/** Validates and hashes the file, starts the child and waits for the model. Throws `invalid_gguf` or `model_load_failed`. */
+export async function createLlamaEngine(options: LlamaEngineOptions): Promise<LlamaEngine> {
+  const header = await readGgufHeader(options.modelPath);
+  const weightsSha256 = await sha256OfFile(options.modelPath);
+  const sequences = options.sequences ?? 4;
+  const supervisor = new Supervisor(
+    {
+      modelPath: options.modelPath,
+      contextSize: options.contextSize ?? 4096,
+      sequences,
+      batchSize: options.batchSize ?? 512,
+      threads: options.threads ?? 1,
+      ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
+    },
+    options.logger ?? silentLogger,
+    options.backoff ?? { firstMs: 250, maxMs: 30_000 },
+  );
+  try {
+    const ready = await supervisor.ready();
+    const vocabulary = vocabularyOf(header, ready.stopTokenIds);
+    const info: ModelInfo = {
+      id: options.id,
+      weightsSha256,
+      quantization: quantizationOf(header),
+      contextLength: ready.contextSize,
+      vocabularySize: vocabulary.size,
+      engine: "llama",
+      build: ready.build,
+      capacity: sequences,
+    };
+    return new EmbeddedEngine(info, vocabulary, supervisor, new Slots(sequences, options.maxWaiting ?? 32));
+  } catch (cause) {
+    await supervisor.close();
+    if (cause instanceof KaratError && cause.code !== "engine_unavailable") throw cause;
+    throw new KaratError("model_load_failed", "the engine cannot load the model", { path: options.modelPath }, cause);
+  }
+}
+
+class EmbeddedEngine implements LlamaEngine {
+  readonly vocabulary: Vocabulary;
+  readonly #info: ModelInfo;
+  readonly #supervisor: Supervisor;
+  readonly #slots: Slots;
+
+  constructor(info: ModelInfo, vocabulary: Vocabulary, supervisor: Supervisor, slots: Slots) {
+    this.#info = info;
+    this.vocabulary = vocabulary;
+    this.#supervisor = supervisor;
+    this.#slots = slots;
+  }
+
+  get pid(): number | undefined {
+    return this.#supervisor.pid;
+  }
+
+  get restarts(): number {
+    return this.#supervisor.restarts;
+  }
+
+  info(): ModelInfo {
+    return this.#info;
+  }
+
+  state(): EngineState {
+    return this.#supervisor.state;
+  }
+
+  load(): { running: number; waiting: number } {
+    return this.#slots.load;
+  }
+
+  async render(input: PromptInput): Promise<number[]> {
+    this.#checkInput(input);
+    await this.#supervisor.ready();
+    const { promise, resolve, reject } = Promise.withResolvers<number[]>();
+    this.#supervisor.submit(
+      { type: "render", input },
+      {
+        onReply: (reply) => {
+          if (reply.type === "ids") resolve(reply.ids);
+          else if (reply.type === "error") reject(invalidPrompt(reply.message));
+        },
+        onDeath: reject,
+      },
+    );
+    const ids = await promise;
+    if (ids.length === 0) throw invalidPrompt("the prompt is empty");
+    return ids;
+  }
+
+  async *generate(job: GenerateJob, signal?: AbortSignal): AsyncGenerator<GeneratedToken> {
+    this.#checkIds(job.promptIds);
+    this.#checkLength(job.promptIds.length, job.maxTokens);
+    const tokens = new Channel<GeneratedToken>(); // holds at most maxTokens
+    const { promptIds, maxTokens, sampling, seed, top } = job;
+    const stop = await this.#submit(
+      { type: "generate", promptIds, maxTokens, sampling, seed, top },
+      (reply) => {
+        if (reply.type === "token") tokens.push(reply.token);
+      },
+      (error) => tokens.end(error),
+      signal,
+    );
+    try {
+      for await (const token of tokens) {
+        throwIfCancelled(signal);
+        yield token;
+      }
+    } finally {
+      stop();
+    }
+  }
+
+  async score(job: ScoreJob, signal?: AbortSignal): Promise<PositionLogprobs[]> {
+    this.#checkIds(job.promptIds);
+    this.#checkIds(job.outputIds);
+    this.#checkLength(job.promptIds.length, job.outputIds.length);
+    const { promise, resolve, reject } = Promise.withResolvers<PositionLogprobs[]>();
+    const { promptIds, outputIds, top, wanted } = job;
+    await this.#submit(
+      { type: "score", promptIds, outputIds, top, ...(wanted ? { wanted } : {}) },
+      (reply) => {
+        if (reply.type === "positions") resolve(unpackPositions(reply.positions));
+      },
+      (error) => reject(error ?? cancelled()),
+      signal,
+    );
+    return promise;
+  }
+
+  async close(): Promise<void> {
+    await this.#supervisor.close();
+  }
+
+  /**
+   * Takes a slot and starts a job. The slot is given back when the child says that the sequence is free, not when the caller
+   * loses interest. `onEnd` is called once, with an error unless the job ended by itself. The result cancels the job.
+   */
+  async #submit(
+    request: Parameters<Supervisor["submit"]>[0],
+    onReply: (reply: Parameters<Parameters<Supervisor["submit"]>[1]["onReply"]>[0]) => void,
+    onEnd: (error?: KaratError) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<() => void> {
+    const release = await this.#slots.acquire(signal);
+    let job: number;
+    try {
+      await this.#supervisor.ready(signal);
+      throwIfCancelled(signal);
+      let failure: KaratError | undefined;
+      job = this.#supervisor.submit(request, {
+        onReply: (reply) => {
+          if (reply.type === "error") failure = new KaratError(reply.code, reply.message);
+          onReply(reply);
+          if (reply.type !== "done") return;
+          release();
+          signal?.removeEventListener("abort", onAbort);
+          onEnd(failure ?? (signal?.aborted ? cancelled() : undefined));
+        },
+        onDeath: (error) => {
+          release();
+          signal?.removeEventListener("abort", onAbort);
+          onEnd(error);
+        },
+      });
+    } catch (error) {
+      release();
+      throw error;
+    }
+    const onAbort = (): void => this.#supervisor.cancel(job);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    return onAbort;
+  }
+
+  /** A text that cannot fit however it is tokenised is not worth the engine's time. */
+  #checkInput(input: PromptInput): void {
+    if ("prompt" in input && typeof input.prompt !== "string") {
+      this.#checkIds(input.prompt);
+    } else {
+      const texts = "messages" in input ? input.messages.map(({ content }) => content) : [String(input.prompt)];
+      const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+      this.#checkLength(Math.floor(bytes / this.vocabulary.longest), 1);
+    }
+  }
+
+  #checkIds(ids: readonly number[]): void {
+    if (ids.length === 0) throw invalidPrompt("there are no tokens");
+    const size = this.vocabulary.size;
+    if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id < size)) {
+      throw invalidPrompt("a token id is outside the vocabulary");
+    }
+  }
+
+  /** llama.cpp would silently drop the beginning of what does not fit, so it is refused before evaluation. */
+  #checkLength(promptTokens: number, outputTokens: number): void {
+    const contextLength = this.#info.contextLength;
+    if (outputTokens >= 1 && promptTokens + outputTokens <= contextLength - 1) return;
+    throw new KaratError(
+      "context_length_exceeded",
+      `This model's maximum context length is ${contextLength - 1} tokens; the request asks for ${promptTokens} in the prompt and ${outputTokens} in the answer.`,
+      { prompt_tokens: promptTokens, max_tokens: outputTokens, context_length: contextLength },
+    );
+  }
+}
+
+const invalidPrompt = (reason: string): KaratError =>
+  new KaratError("invalid_prompt", "the prompt cannot be used", { reason });
+
+async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
+  return hash.digest("hex");
+}

@@ -1,0 +1,75 @@
+/** What the engine and its child process say to each other over node's IPC channel (structured clone). */
+
+import type { SamplingParams } from "@karat/rules";
+import type { GeneratedToken, PromptInput, TokenLogprob } from "../engine.ts";
+
+export interface LoadOptions {
+  modelPath: string;
+  /** Tokens a sequence can hold. */
+  contextSize: number;
+  /** Sequences that share one context: concurrent jobs decode in one batch. */
+  sequences: number;
+  /** Tokens evaluated in one go; also bounds the logits kept in memory (batchSize × vocabulary × 4 bytes). */
+  batchSize: number;
+  threads: number;
+  flashAttention?: boolean;
+}
+
+export type Request =
+  | { type: "load"; options: LoadOptions }
+  | { type: "render"; job: number; input: PromptInput }
+  | {
+      type: "generate";
+      job: number;
+      promptIds: readonly number[];
+      maxTokens: number;
+      sampling: SamplingParams;
+      seed: Uint8Array;
+      top: number;
+    }
+  | {
+      type: "score";
+      job: number;
+      promptIds: readonly number[];
+      outputIds: readonly number[];
+      top: number;
+      wanted?: readonly (readonly number[])[];
+    }
+  | { type: "cancel"; job: number }
+  | { type: "close" };
+
+export type Reply =
+  | { type: "ready"; contextSize: number; stopTokenIds: number[]; build: string }
+  | { type: "load_failed"; message: string }
+  | { type: "ids"; job: number; ids: number[] }
+  | { type: "token"; job: number; token: GeneratedToken }
+  | { type: "positions"; job: number; positions: PackedPositions }
+  /** The job is over and its sequence free again; comes after every job, whatever its outcome. */
+  | { type: "done"; job: number }
+  | { type: "error"; job: number; code: string; message: string };
+
+/** Positions of a scored output as flat arrays: entry `e` belongs to position `p` where offsets[p] ≤ e < offsets[p + 1]. */
+export interface PackedPositions {
+  offsets: Int32Array;
+  ids: Int32Array;
+  logprobs: Float64Array;
+}
+
+export function packPositions(positions: readonly (readonly TokenLogprob[])[]): PackedPositions {
+  const offsets = new Int32Array(positions.length + 1);
+  positions.forEach((entries, p) => {
+    offsets[p + 1] = offsets[p]! + entries.length;
+  });
+  const all = positions.flat();
+  return { offsets, ids: Int32Array.from(all, (e) => e.id), logprobs: Float64Array.from(all, (e) => e.logprob) };
+}
+
+export function unpackPositions({ offsets, ids, logprobs }: PackedPositions): TokenLogprob[][] {
+  const positions: TokenLogprob[][] = [];
+  for (let p = 0; p + 1 < offsets.length; p++) {
+    const entries: TokenLogprob[] = [];
+    for (let e = offsets[p]!; e < offsets[p + 1]!; e++) entries.push({ id: ids[e]!, logprob: logprobs[e]! });
+    positions.push(entries);
+  }
+  return positions;
+}

@@ -1,0 +1,222 @@
+/**
+ * llama.cpp inside the child process. Sampling is ours: the native chain is greedy, which leaves the candidates as the full
+ * vocabulary of raw logits, and the token is chosen by `@karat/rules` from the seed.
+ */
+import { type SamplingParams, sample } from "@karat/rules";
+import {
+  type ChatHistoryItem,
+  type ChatWrapper,
+  type ControlledEvaluateIndexOutput,
+  type ControlledEvaluateInputItem,
+  getLlama,
+  getModuleVersion,
+  type LlamaContextSequence,
+  LlamaLogLevel,
+  type LlamaModel,
+  resolveChatWrapper,
+  type Token,
+} from "node-llama-cpp";
+import type { ChatMessage, GeneratedToken, PromptInput, TokenLogprob } from "../engine.ts";
+import type { LoadOptions } from "./messages.ts";
+
+/** The sampler's allowed set is drawn from this many raw logits. */
+const SAMPLING_TOP = 64;
+const GREEDY = { temperature: 0 } as const;
+/** Tokens of one prefill piece that is not aborted: the signal is looked at between pieces. */
+const PREFILL_PIECE = 2048;
+
+export interface GenerateOptions {
+  promptIds: readonly number[];
+  maxTokens: number;
+  sampling: SamplingParams;
+  seed: Uint8Array;
+  top: number;
+}
+
+export interface Runtime {
+  contextSize: number;
+  stopTokenIds: number[];
+  build: string;
+  render(input: PromptInput): number[];
+  generate(options: GenerateOptions, signal: AbortSignal): AsyncGenerator<GeneratedToken>;
+  score(
+    options: {
+      promptIds: readonly number[];
+      outputIds: readonly number[];
+      top: number;
+      wanted?: readonly (readonly number[])[];
+    },
+    signal: AbortSignal,
+  ): Promise<TokenLogprob[][]>;
+  close(): Promise<void>;
+}
+
+export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
+  const llama = await getLlama({
+    gpu: false,
+    build: "never",
+    skipDownload: true,
+    maxThreads: 0,
+    logLevel: LlamaLogLevel.error,
+    logger: (_level, message) => process.stderr.write(`${message.trimEnd()}\n`),
+  });
+  const model = await llama.loadModel({ modelPath: options.modelPath });
+  const contextSize = Math.min(options.contextSize, model.trainContextSize);
+  const context = await model.createContext({
+    contextSize,
+    sequences: options.sequences,
+    batchSize: Math.min(options.batchSize, contextSize * options.sequences),
+    threads: options.threads,
+    ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
+  });
+  const wrapper = resolveChatWrapper(model); // takes a tenth of a second: once
+  const idle: LlamaContextSequence[] = [];
+  for (let i = 0; i < options.sequences; i++) idle.push(context.getSequence());
+  const stopTokenIds: number[] = [];
+  const vocabularySize = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
+  for (let id = 0; id < vocabularySize; id++) if (model.isEogToken(id as Token)) stopTokenIds.push(id);
+  const stops = new Set(stopTokenIds);
+
+  /** The parent never sends more jobs than there are sequences. */
+  async function withSequence<T>(use: (sequence: LlamaContextSequence) => Promise<T>): Promise<T> {
+    const sequence = idle.pop();
+    if (!sequence) throw new Error("no idle sequence");
+    try {
+      await sequence.clearHistory();
+      return await use(sequence);
+    } finally {
+      idle.push(sequence);
+    }
+  }
+
+  async function* generate(job: GenerateOptions, signal: AbortSignal): AsyncGenerator<GeneratedToken> {
+    const sequence = idle.pop();
+    if (!sequence) throw new Error("no idle sequence");
+    try {
+      await sequence.clearHistory();
+      const counts = new Map<number, number>();
+      let next: readonly number[] = job.promptIds;
+      for (let position = 0; position < job.maxTokens; position++) {
+        const output = await evaluate(sequence, next, signal);
+        if (signal.aborted) return;
+        const logprobs = toLogprobs(output);
+        const id = sample(
+          job.sampling,
+          job.seed,
+          position,
+          logprobs.map((entry) => [entry.id, entry.logprob] as const),
+          counts,
+        );
+        counts.set(id, (counts.get(id) ?? 0) + 1);
+        const logprob = logprobs.find((entry) => entry.id === id)?.logprob;
+        if (logprob === undefined) throw new Error("the sampler chose a token that was not offered");
+        yield { id, logprob, top: logprobs.slice(0, job.top) };
+        if (stops.has(id)) return;
+        next = [id];
+      }
+    } finally {
+      idle.push(sequence);
+    }
+  }
+
+  return {
+    contextSize,
+    stopTokenIds,
+    build: `node-llama-cpp ${await getModuleVersion()} (llama.cpp ${llama.llamaCppRelease.release})`,
+    render: (input) => render(model, wrapper, input),
+    generate,
+    score: (job, signal) =>
+      withSequence(async (sequence) => {
+        const ids = [...job.promptIds, ...job.outputIds.slice(0, -1)];
+        const first = job.promptIds.length - 1; // its next token is output 0
+        const items = ids.map((id, i): ControlledEvaluateInputItem => {
+          const position = i - first;
+          if (position < 0) return id as Token;
+          const tokens = [...new Set([job.outputIds[position]!, ...(job.wanted?.[position] ?? [])])] as Token[];
+          return [id as Token, wantTop(job.top, tokens)];
+        });
+        const positions: TokenLogprob[][] = [];
+        for (let start = 0; start < items.length && !signal.aborted; start += PREFILL_PIECE) {
+          const outputs = await sequence.controlledEvaluate(items.slice(start, start + PREFILL_PIECE));
+          outputs.forEach((output, i) => {
+            if (start + i >= first) positions.push(toLogprobs(output));
+          });
+        }
+        return positions;
+      }),
+    close: async () => {
+      await llama.dispose();
+    },
+  };
+}
+
+/** Appends tokens to a sequence; the result belongs to the last of them. */
+async function evaluate(
+  sequence: LlamaContextSequence,
+  ids: readonly number[],
+  signal: AbortSignal,
+): Promise<ControlledEvaluateIndexOutput | undefined> {
+  let last: ControlledEvaluateIndexOutput | undefined;
+  for (let start = 0; start < ids.length && !signal.aborted; start += PREFILL_PIECE) {
+    const piece = ids.slice(start, start + PREFILL_PIECE) as Token[];
+    const isLast = start + piece.length === ids.length;
+    const outputs = await sequence.controlledEvaluate(
+      piece.map((id, i) => (isLast && i === piece.length - 1 ? [id, wantTop(SAMPLING_TOP)] : id)),
+    );
+    last = outputs.at(-1);
+  }
+  return last;
+}
+
+/** Ask for the logits of the `top` most likely tokens and of given ones, with the normaliser. */
+function wantTop(top: number, tokens: Token[] = []) {
+  return {
+    generateNext: {
+      // The selected token of the greedy chain is the maximum, which the normaliser is relative to.
+      logits: { filter: { tokens, includeTop: top, includeSelected: true } },
+      totalLogitWeight: true,
+      options: GREEDY,
+    },
+  };
+}
+
+/** Raw log-probabilities, descending, ties by id: l − (max + ln Σ exp(l − max)). */
+function toLogprobs(output: ControlledEvaluateIndexOutput | undefined): TokenLogprob[] {
+  const logits = output?.next.logits;
+  const weight = output?.next.totalLogitWeight;
+  if (!logits || weight === undefined) throw new Error("the engine returned no logits");
+  let max = Number.NEGATIVE_INFINITY;
+  for (const logit of logits.values()) if (logit > max) max = logit;
+  const normaliser = max + Math.log(weight);
+  const entries: TokenLogprob[] = [];
+  for (const [id, logit] of logits) entries.push({ id, logprob: logit - normaliser });
+  return entries.sort((a, b) => b.logprob - a.logprob || a.id - b.id);
+}
+
+/** Only the template yields control tokens; what people wrote is tokenised as plain text. */
+function render(model: LlamaModel, wrapper: ChatWrapper, input: PromptInput): number[] {
+  if ("prompt" in input) {
+    const ids = typeof input.prompt === "string" ? model.tokenize(input.prompt, false) : [...input.prompt];
+    const bos = model.tokens.bos;
+    const prepend =
+      bos !== null && (ids.length === 0 || (typeof input.prompt === "string" && model.tokens.shouldPrependBosToken));
+    return prepend ? [bos, ...ids] : ids;
+  }
+  const history = input.messages.map(historyItem);
+  if (history.at(-1)?.type !== "model") history.push({ type: "model", response: [] });
+  const { contextText } = wrapper.generateContextState({ chatHistory: history });
+  return contextText.tokenize(model.tokenizer);
+}
+
+function historyItem({ role, content }: ChatMessage): ChatHistoryItem {
+  switch (role) {
+    case "system":
+    case "developer":
+      return { type: "system", text: content };
+    case "assistant":
+      return { type: "model", response: [content] };
+    case "user":
+    case "tool":
+      return { type: "user", text: content };
+  }
+}

@@ -1,0 +1,60 @@
+/** POST /karat/v1/generate: newline-delimited JSON, `start`, a `token` each, then `end` or `error`. */
+import { toBase64, toHex, utf8 } from "@karat/common";
+import { openAiError } from "@karat/common/openai";
+import { sha256 } from "@karat/rules";
+import type { Request, Response } from "express";
+import { answer } from "../service/answer.ts";
+import { buildArtifact, promptHash } from "../service/artifact.ts";
+import { integerField, readKaratRequest, record } from "../service/requests.ts";
+import { bodyOf, type NodeContext, requestSignal, requireModel, write } from "./context.ts";
+import { AnswerMeter } from "./meter.ts";
+
+export async function generate(context: NodeContext, request: Request, response: Response): Promise<void> {
+  const asked = readKaratRequest(bodyOf(request));
+  const topLogprobs = integerField(record(bodyOf(request)), "top_logprobs", 0, 20, 0);
+  requireModel(context, asked.model);
+  const meter = new AnswerMeter(context.metrics);
+  const events = answer(
+    context.engine,
+    { ...asked, topLogprobs, recordTop: context.artifact.k },
+    requestSignal(context, response),
+  );
+  const line = (payload: unknown): Promise<void> => write(response, `${JSON.stringify(payload)}\n`);
+  try {
+    for await (const event of events) {
+      meter.observe(event);
+      switch (event.type) {
+        case "start":
+          response.status(200).set({ "content-type": "application/x-ndjson", "cache-control": "no-store" });
+          await line({
+            type: "start",
+            prompt_tokens: event.promptIds.length,
+            prompt_hash: toHex(promptHash(event.promptIds)),
+            max_tokens: event.maxTokens,
+          });
+          break;
+        case "token":
+          await line({ type: "token", ...event.token });
+          break;
+        case "end": {
+          const { artifact, root } = buildArtifact(context.artifact, event, asked);
+          await line({
+            type: "end",
+            finish_reason: event.finishReason,
+            usage: { prompt_tokens: event.promptIds.length, completion_tokens: event.tokenIds.length },
+            token_ids: event.tokenIds,
+            text: event.text,
+            output_hash: toHex(sha256(utf8(event.text))),
+            artifact: toBase64(artifact),
+            artifact_root: toHex(root),
+          });
+        }
+      }
+    }
+  } catch (error) {
+    if (!response.headersSent) throw error;
+    context.logger.warn({ error: String(error) }, "an answer failed after it had begun");
+    await line({ type: "error", error: openAiError(error).body.error });
+  }
+  response.end();
+}

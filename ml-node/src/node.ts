@@ -1,0 +1,88 @@
+/** Composition root: engine, profile, metrics and HTTP server of one ML node. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { KaratError, type Logger } from "@karat/common";
+import { withAttack } from "./attack/attack.ts";
+import type { Config } from "./config.ts";
+import type { InferenceEngine } from "./engine/engine.ts";
+import { createLlamaEngine, type LlamaEngine } from "./engine/llama/llamaEngine.ts";
+import { createApp } from "./http/app.ts";
+import { createNodeMetrics } from "./metrics.ts";
+import { codingOf } from "./service/artifact.ts";
+import { loadProfile } from "./service/profile.ts";
+
+export interface MlNode {
+  readonly port: number;
+  readonly engine: InferenceEngine;
+  /** Process id of the engine's child. */
+  readonly enginePid: number | undefined;
+  /** Refuses new requests, waits for running ones up to `drainMs`, ends the rest with `cancelled`, stops the engine. */
+  close(): Promise<void>;
+}
+
+export async function startMlNode(config: Config, logger: Logger): Promise<MlNode> {
+  const shutdown = new AbortController();
+  const profile = config.profilePath === undefined ? undefined : await loadProfile(config.profilePath);
+  const honest = await createLlamaEngine({ ...config, id: config.name, logger: logger.child({ component: "engine" }) });
+  let engine: InferenceEngine = honest;
+  try {
+    if (config.attack) engine = await withAttack(honest, config, logger);
+    warnAboutProfile(profile?.weightsSha256, honest, logger);
+    const context = {
+      engine,
+      profile,
+      artifact: codingOf(profile),
+      metrics: createNodeMetrics(engine),
+      logger,
+      startedAt: Math.floor(Date.now() / 1000),
+      shutdown: shutdown.signal,
+    };
+    let closing: Promise<void> | undefined;
+    const server = createServer(createApp(context, config.token));
+    // A kept-alive connection would hold up a drain for seconds after its answer.
+    server.on("request", (_request, response) => {
+      response.on("close", () => setImmediate(() => closing && server.closeIdleConnections()));
+    });
+    server.listen(config.port, config.host);
+    await once(server, "listening");
+    return {
+      port: (server.address() as AddressInfo).port,
+      engine,
+      get enginePid() {
+        return honest.pid;
+      },
+      close: () => {
+        closing ??= drain();
+        return closing;
+      },
+    };
+
+    async function drain(): Promise<void> {
+      const closed = once(server, "close");
+      server.close();
+      server.closeIdleConnections();
+      const timer = setTimeout(
+        () => shutdown.abort(new KaratError("shutting_down", "The node is shutting down.", { retry_after_s: 5 })),
+        config.drainMs,
+      );
+      await closed;
+      clearTimeout(timer);
+      await engine.close();
+    }
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+function warnAboutProfile(profileHash: string | undefined, engine: LlamaEngine, logger: Logger): void {
+  const { weightsSha256, id } = engine.info();
+  if (profileHash === undefined) logger.warn({ model: id }, "no calibration profile: every score will abstain");
+  else if (profileHash !== weightsSha256) {
+    logger.warn(
+      { model: id, profile: profileHash, weights: weightsSha256 },
+      "the calibration profile is for other weights",
+    );
+  }
+}

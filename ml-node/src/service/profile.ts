@@ -1,0 +1,50 @@
+/** Reading of calibration profiles. */
+import { readFile } from "node:fs/promises";
+import { KaratError } from "@karat/common";
+import { ARTIFACT_STEPS, MAX_ALTERNATIVES, type Profile } from "@karat/rules";
+import { z } from "zod";
+
+const sorted = z
+  .array(z.number().min(0))
+  .max(1_000_000)
+  .refine((scores) => scores.every((score, i) => i === 0 || score >= scores[i - 1]!), "must be sorted");
+
+const PROFILE = z.strictObject({
+  version: z.literal(2),
+  model: z.string(),
+  weightsSha256: z.string().regex(/^[0-9a-f]{64}$/),
+  quantization: z.string(),
+  engine: z.string(),
+  step: z.enum(ARTIFACT_STEPS),
+  k: z.int().min(1).max(MAX_ALTERNATIVES),
+  sigmaH: z.number().positive(),
+  sigmaLogit: z.number().positive(),
+  alphaFail: z.number().positive().max(0.5),
+  minPositions: z.int().min(1),
+  heldOut: z.strictObject({ runs: z.int().min(0), fails: z.int().min(0) }),
+  buckets: z.array(
+    z.strictObject({
+      from: z.int().min(1),
+      to: z.int().nullable(),
+      distance: sorted,
+      scan: sorted,
+      gumbel: sorted,
+    }),
+  ),
+});
+
+/** The profile in a file; throws `invalid_profile` {path, problems}. */
+export async function loadProfile(path: string): Promise<Profile> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(await readFile(path, "utf8"));
+  } catch (cause) {
+    throw new KaratError("invalid_profile", "the calibration profile cannot be read", { path }, cause);
+  }
+  const result = PROFILE.safeParse(parsed);
+  if (result.success) return result.data;
+  throw new KaratError("invalid_profile", "the calibration profile is not valid", {
+    path,
+    problems: result.error.issues.slice(0, 5).map((issue) => `${issue.path.join(".")}: ${issue.message}`),
+  });
+}

@@ -1,0 +1,82 @@
+/** Reading of request bodies. The OpenAI half is the rules' own reading, so that every party understands a request alike. */
+import { fromHex, KaratError } from "@karat/common";
+import {
+  type SamplingParams,
+  type SanitizedRequest,
+  samplingOf,
+  sanitizeRequest,
+  validateSampling,
+} from "@karat/rules";
+import type { PromptInput } from "../engine/engine.ts";
+
+export interface KaratRequest {
+  model: string;
+  input: PromptInput;
+  maxTokens?: number;
+  stop: readonly string[];
+  sampling: SamplingParams;
+  /** 32 bytes. */
+  seed: Uint8Array;
+  /** 32 bytes. */
+  inferenceId: Uint8Array;
+}
+
+/** The fields that /generate and /score share. Throws `invalid_request` or `invalid_sampling` with `param`. */
+export function readKaratRequest(body: unknown): KaratRequest {
+  const fields = record(body);
+  const { model, messages, prompt, max_tokens, stop } = fields;
+  const request = sanitizeRequest({ model, messages, prompt, max_tokens, stop });
+  const sampling =
+    fields.sampling === undefined
+      ? samplingOf(request)
+      : validateSampling(record(fields.sampling, "sampling") as never);
+  return {
+    model: request.model,
+    input: inputOf(request),
+    ...(request.max_tokens === undefined ? {} : { maxTokens: request.max_tokens }),
+    stop: request.stop ?? [],
+    sampling,
+    seed: hex32(fields, "seed"),
+    inferenceId: hex32(fields, "inference_id"),
+  };
+}
+
+/** Messages or prompt of a body that may hold nothing else (tokenize). */
+export function readPrompt(body: unknown): PromptInput {
+  const { messages, prompt } = record(body);
+  return inputOf(sanitizeRequest({ model: "any", messages, prompt }));
+}
+
+export function inputOf(request: SanitizedRequest): PromptInput {
+  if (request.messages) {
+    return { messages: request.messages.map(({ role, content }) => ({ role, content: content ?? "" })) };
+  }
+  return { prompt: request.prompt ?? "" };
+}
+
+export function record(value: unknown, param = "body"): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw invalid(param, "must be an object");
+}
+
+/** An integer field, or its default where it is absent. */
+export function integerField(
+  fields: Record<string, unknown>,
+  param: string,
+  least: number,
+  most: number,
+  otherwise: number,
+): number {
+  const value = fields[param] ?? otherwise;
+  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw invalid(param, `must be an integer from ${least} to ${most}`);
+}
+
+export function hex32(fields: Record<string, unknown>, param: string): Uint8Array {
+  const value = fields[param];
+  if (typeof value !== "string" || !/^[0-9a-fA-F]{64}$/.test(value)) throw invalid(param, "must be 32 bytes in hex");
+  return fromHex(value);
+}
+
+export const invalid = (param: string, problem: string): KaratError =>
+  new KaratError("invalid_request", `${param}: ${problem}`, { param });

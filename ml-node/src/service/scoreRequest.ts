@@ -1,0 +1,83 @@
+/** Reading of score requests. What the caller is answerable for is refused; what the executor is answerable for fails the check. */
+import { isKaratError } from "@karat/common";
+import { isRuleError, type SamplingParams, sanitizeRequest, validateSampling } from "@karat/rules";
+import type { PromptInput } from "../engine/engine.ts";
+import type { FinishReason } from "./answer.ts";
+import { hex32, inputOf, invalid, record } from "./requests.ts";
+
+/** What the executor delivered, as far as it can be read at all. */
+export interface Delivered {
+  tokenIds: readonly number[];
+  finishReason: FinishReason;
+  artifact: Uint8Array;
+  artifactRoot: Uint8Array;
+  outputHash: Uint8Array;
+  promptHash: Uint8Array;
+}
+
+/** The client's request; `malformed` where no engine could have answered it. */
+export type Asked =
+  | { input: PromptInput; maxTokens: number | undefined; stop: readonly string[] }
+  | { malformed: string };
+
+export interface ScoreRequest {
+  model: string;
+  sampling: SamplingParams;
+  /** 32 bytes. */
+  seed: Uint8Array;
+  /** 32 bytes. */
+  inferenceId: Uint8Array;
+  asked: Asked;
+  delivered: Delivered | { malformed: string };
+  /** Whether the answer lists what is seen at each position. */
+  detail?: boolean;
+}
+
+const FINISH_REASONS: ReadonlySet<unknown> = new Set<FinishReason>(["stop", "length", "stop_sequence", "cancelled"]);
+
+/** Throws `invalid_request` or `invalid_sampling` with `param` for what the scorer's caller got wrong. */
+export function readScoreRequest(body: unknown): ScoreRequest {
+  const fields = record(body);
+  if (typeof fields.model !== "string") throw invalid("model", "must be a string");
+  return {
+    model: fields.model,
+    sampling: validateSampling(record(fields.sampling, "sampling") as unknown as SamplingParams),
+    seed: hex32(fields, "seed"),
+    inferenceId: hex32(fields, "inference_id"),
+    asked: readAsked(fields),
+    delivered: readDelivered(fields),
+    detail: fields.detail === true,
+  };
+}
+
+function readAsked({ model, messages, prompt, max_tokens, stop }: Record<string, unknown>): Asked {
+  try {
+    const request = sanitizeRequest({ model, messages, prompt, max_tokens, stop });
+    return { input: inputOf(request), maxTokens: request.max_tokens, stop: request.stop ?? [] };
+  } catch (error) {
+    if (isRuleError(error)) return { malformed: error.param };
+    throw error;
+  }
+}
+
+function readDelivered(fields: Record<string, unknown>): Delivered | { malformed: string } {
+  const { token_ids, finish_reason, artifact } = fields;
+  if (!Array.isArray(token_ids) || !token_ids.every((id) => Number.isSafeInteger(id) && id >= 0)) {
+    return { malformed: "token_ids" };
+  }
+  if (!FINISH_REASONS.has(finish_reason)) return { malformed: "finish_reason" };
+  if (typeof artifact !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(artifact)) return { malformed: "artifact" };
+  try {
+    return {
+      tokenIds: token_ids,
+      finishReason: finish_reason as FinishReason,
+      artifact: Uint8Array.from(Buffer.from(artifact, "base64")),
+      artifactRoot: hex32(fields, "artifact_root"),
+      outputHash: hex32(fields, "output_hash"),
+      promptHash: hex32(fields, "prompt_hash"),
+    };
+  } catch (error) {
+    if (isKaratError(error)) return { malformed: String(error.data.param) };
+    throw error;
+  }
+}

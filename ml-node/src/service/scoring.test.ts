@@ -1,0 +1,288 @@
+/** Honest answers pass, cheats fail, and nothing malformed is ever a pass: with the real small models. */
+import { utf8 } from "@karat/common";
+import {
+  artifactRoot,
+  DEFAULT_SAMPLING,
+  decodeArtifact,
+  encodeArtifact,
+  type PositionValues,
+  type Profile,
+  sha256,
+} from "@karat/rules";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { launder, swap } from "../attack/attack.ts";
+import { collect } from "../collect.ts";
+import type { InferenceEngine, PromptInput } from "../engine/engine.ts";
+import { createLlamaEngine } from "../engine/llama/llamaEngine.ts";
+import { answer } from "./answer.ts";
+import { buildArtifact, codingOf, promptHash } from "./artifact.ts";
+import { loadProfile } from "./profile.ts";
+import type { Delivered, ScoreRequest } from "./scoreRequest.ts";
+import { scoreAnswer } from "./scoring.ts";
+import { textOf } from "./textAssembler.ts";
+
+const models = new URL("../../../models/", import.meta.url).pathname;
+const open = (file: string): Promise<InferenceEngine> =>
+  createLlamaEngine({ modelPath: `${models}${file}`, id: "karat-tiny" });
+
+let honest: InferenceEngine;
+let small: InferenceEngine;
+let quantized: InferenceEngine;
+let profile: Profile;
+
+beforeAll(async () => {
+  [honest, small, quantized] = await Promise.all([
+    open("karat-tiny-f16.gguf"),
+    open("karat-mini-f16.gguf"),
+    open("karat-tiny-q4_0.gguf"),
+  ]);
+  profile = await loadProfile(`${models}profiles/karat-tiny-f16.json`);
+});
+afterAll(() => Promise.all([honest, small, quantized].map((engine) => engine?.close())));
+
+const CHAT: PromptInput = { messages: [{ role: "user", content: "What does os.path.join() do?" }] };
+const TEXT: PromptInput = { prompt: "The following function" };
+
+interface Order {
+  input?: PromptInput;
+  maxTokens?: number;
+  stop?: string[];
+  sampling?: Partial<typeof DEFAULT_SAMPLING>;
+  seed?: number;
+}
+
+/** Has an executor answer and deliver, and makes the validator's request of it. */
+async function deliver(executor: InferenceEngine, order: Order = {}): Promise<ScoreRequest & { delivered: Delivered }> {
+  const { input = TEXT, maxTokens = 64, stop = [], seed = 1 } = order;
+  const sampling = { ...DEFAULT_SAMPLING, temperatureMicros: 700_000, ...order.sampling };
+  const bound = { sampling, seed: new Uint8Array(32).fill(seed), inferenceId: new Uint8Array(32).fill(9) };
+  const coding = codingOf(profile);
+  const events = await collect(
+    answer(executor, { input, maxTokens, stop, ...bound, topLogprobs: 0, recordTop: coding.k }),
+  );
+  const end = events.at(-1);
+  if (end?.type !== "end") throw new Error("no end");
+  const { artifact, root } = buildArtifact(coding, end, bound);
+  return {
+    model: "karat-tiny",
+    ...bound,
+    asked: { input, maxTokens, stop },
+    delivered: {
+      tokenIds: end.tokenIds,
+      finishReason: end.finishReason,
+      artifact,
+      artifactRoot: root,
+      outputHash: sha256(utf8(end.text)),
+      promptHash: promptHash(end.promptIds),
+    },
+  };
+}
+
+const score = (request: ScoreRequest, by: Profile | undefined = profile) => scoreAnswer(honest, by, request);
+
+/** An order whose honest answer has exactly `maxTokens` tokens. */
+async function longOrder(maxTokens: number): Promise<Order> {
+  for (let seed = 1; seed < 50; seed++) {
+    const { delivered } = await deliver(honest, { maxTokens, seed });
+    if (delivered.tokenIds.length === maxTokens) return { maxTokens, seed };
+  }
+  throw new Error("the model always stops early");
+}
+
+describe("an honest executor", () => {
+  it("passes at every temperature and restriction", async () => {
+    const orders: Order[] = [
+      { sampling: { temperatureMicros: 0 } },
+      { sampling: { temperatureMicros: 1_200_000 } },
+      { sampling: { topPMicros: 900_000, topK: 20 } },
+      { sampling: { minPMicros: 50_000, frequencyPenaltyMicros: 500_000, presencePenaltyMicros: -200_000 } },
+      { maxTokens: 150, seed: 5 },
+    ];
+    for (const order of orders) {
+      expect(await score(await deliver(honest, order)), JSON.stringify(order)).toMatchObject({
+        verdict: "pass",
+        reason: "ok",
+      });
+    }
+  });
+
+  it("passes when it ends at a stop token or a stop sequence", async () => {
+    const stopped = await deliver(honest, { input: CHAT, sampling: { temperatureMicros: 0 } });
+    expect(stopped.delivered.finishReason).toBe("stop");
+    expect((await score(stopped)).verdict).toBe("pass");
+    const { text } = textOf(honest.vocabulary, stopped.delivered.tokenIds);
+    const order = { input: CHAT, sampling: { temperatureMicros: 0 }, stop: [text.slice(-4, -1)] };
+    const cut = await deliver(honest, order);
+    expect(cut.delivered.finishReason).toBe("stop_sequence");
+    expect((await score(cut)).verdict).toBe("pass");
+  });
+
+  it("is abstained from when a handful of tokens is no evidence", async () => {
+    expect(await score(await deliver(honest, { maxTokens: 2 }))).toMatchObject({ verdict: "abstain", reason: "short" });
+  });
+
+  it("lists what is seen at each position on request", async () => {
+    const sent = await deliver(honest);
+    const { positions, statistics } = await score({ ...sent, detail: true });
+    expect(positions?.map(({ id }) => id)).toEqual(sent.delivered.tokenIds);
+    expect(positions?.filter(({ margin }) => margin > statistics.gate!)).toHaveLength(statistics.gatedMargins!);
+    expect(positions?.every(({ id, demanded, margin }) => margin > 0 || id === demanded)).toBe(true);
+    expect((await score(sent)).positions).toBeUndefined();
+  });
+
+  it("reports the statistics that a verdict is made of", async () => {
+    const { statistics } = await score(await deliver(honest));
+    expect(statistics.positions).toBeGreaterThan(20);
+    expect(statistics.distance).toBeLessThan(0.03);
+    expect(statistics.gatedMargins).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("a cheating executor", () => {
+  it("fails when it runs other weights", async () => {
+    for (const substitute of [small, quantized]) {
+      const order = await longOrder(64);
+      const result = await score(await deliver(swap(honest, substitute), order));
+      expect(result).toMatchObject({ verdict: "fail", p_bucket: 10 });
+    }
+  });
+
+  it("fails when it launders another model's answer through the declared one", async () => {
+    const results = [];
+    for (let seed = 1; seed <= 4; seed++)
+      results.push(await score(await deliver(launder(honest, small), { maxTokens: 128, seed })));
+    expect(results.filter(({ verdict }) => verdict === "fail").length).toBeGreaterThanOrEqual(3);
+    // The recorded values are the declared model's own: only the seed gives it away.
+    expect(results.filter(({ reason }) => reason === "sampling").length).toBeGreaterThanOrEqual(3);
+  });
+
+  it("fails when it samples with another seed or another temperature", async () => {
+    const sent = await deliver(honest, await longOrder(64));
+    const seed = new Uint8Array(32).fill(77);
+    // Recommitted under the seed it should have used, so that only the tokens tell.
+    const recommitted = recommit({ ...sent, seed }, positionsOf(sent));
+    expect(await score(recommitted)).toMatchObject({ verdict: "fail", reason: "sampling" });
+    const sampling = { ...sent.sampling, temperatureMicros: 0 };
+    expect(await score(recommit({ ...sent, sampling }, positionsOf(sent)))).toMatchObject({
+      verdict: "fail",
+      reason: "sampling",
+    });
+  });
+});
+
+const positionsOf = ({ delivered: { artifact, tokenIds } }: { delivered: Delivered }): Committed[] =>
+  decodeArtifact(artifact, { length: tokenIds.length, vocabularySize: 2048 }).positions.map((position, i) => ({
+    ...position,
+    id: tokenIds[i]!,
+  }));
+type Committed = PositionValues & { id: number };
+
+/** A consistent commitment to changed positions: what a cheat who knows the protocol sends. */
+function recommit(
+  request: ScoreRequest & { delivered: Delivered },
+  positions: Committed[],
+  coding = codingOf(profile),
+): ScoreRequest & { delivered: Delivered } {
+  const { sampling, seed, inferenceId, delivered } = request;
+  const tokenIds = positions.map(({ id }) => id);
+  const root = artifactRoot({
+    ...coding,
+    inferenceId,
+    promptHash: delivered.promptHash,
+    params: sampling,
+    seed,
+    positions,
+  });
+  const { text } = textOf(honest.vocabulary, tokenIds);
+  const artifact = encodeArtifact(positions, coding);
+  return {
+    ...request,
+    delivered: { ...delivered, tokenIds, artifact, artifactRoot: root, outputHash: sha256(utf8(text)) },
+  };
+}
+
+describe("a delivery that contradicts itself", () => {
+  let sent: ScoreRequest & { delivered: Delivered };
+  beforeAll(async () => {
+    sent = await deliver(honest, await longOrder(48));
+  });
+  const change = (delivered: Partial<Delivered>) => score({ ...sent, delivered: { ...sent.delivered, ...delivered } });
+  const flipped = (bytes: Uint8Array, at = 0): Uint8Array => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
+
+  it("fails on every hash that does not fit", async () => {
+    const { artifactRoot: root, outputHash, promptHash: prompt } = sent.delivered;
+    expect(await change({ artifactRoot: flipped(root) })).toMatchObject({ verdict: "fail", reason: "artifact_root" });
+    expect(await change({ outputHash: flipped(outputHash) })).toMatchObject({ verdict: "fail", reason: "output_hash" });
+    expect(await change({ promptHash: flipped(prompt) })).toMatchObject({ verdict: "fail", reason: "prompt_hash" });
+    const replayed = { ...sent, inferenceId: new Uint8Array(32).fill(8) };
+    expect(await score(replayed)).toMatchObject({ verdict: "fail", reason: "artifact_root" });
+  });
+
+  it("fails on every artifact but the canonical one", async () => {
+    const { artifact } = sent.delivered;
+    const bad = [
+      new Uint8Array(),
+      artifact.slice(0, -1),
+      Uint8Array.of(...artifact, 0),
+      flipped(artifact),
+      flipped(artifact, 1),
+    ];
+    for (const bytes of bad)
+      expect(await change({ artifact: bytes })).toMatchObject({ verdict: "fail", reason: "artifact" });
+    for (let at = 2; at < artifact.length; at += 7) {
+      expect((await change({ artifact: flipped(artifact, at) })).verdict, `byte ${at}`).toBe("fail");
+    }
+  });
+
+  it("fails on an artifact that hides what it would be compared by", async () => {
+    // Every alternative claimed to be impossible.
+    const bare = positionsOf(sent).map(({ id, values }) => ({
+      id,
+      rank: 0,
+      values: values.slice(0, 5).map((v, i) => (i ? -9 : v)),
+    }));
+    expect(await score(recommit(sent, bare))).toMatchObject({ verdict: "fail", reason: "distance" });
+    const coarse = recommit(sent, positionsOf(sent), { step: "1/16", k: 5 });
+    expect(await score(coarse)).toMatchObject({ verdict: "fail", reason: "artifact" });
+  });
+
+  it("fails on tokens that the artifact does not have, or that do not exist", async () => {
+    const { tokenIds } = sent.delivered;
+    expect((await change({ tokenIds: tokenIds.with(3, tokenIds[3] === 300 ? 301 : 300) })).verdict).toBe("fail");
+    expect(await change({ tokenIds: tokenIds.with(0, 2048) })).toMatchObject({ reason: "token_outside_vocabulary" });
+    expect((await change({ tokenIds: tokenIds.slice(1) })).verdict).toBe("fail");
+  });
+
+  it("fails on an answer that is cut short, padded or wrongly ended", async () => {
+    const short = recommit(sent, positionsOf(sent).slice(0, 30));
+    expect(await score(short)).toMatchObject({ verdict: "fail", reason: "finish" });
+    const claims = { ...short, delivered: { ...short.delivered, finishReason: "stop" as const } };
+    expect(await score(claims)).toMatchObject({ verdict: "fail", reason: "finish" });
+    const sequence = { ...short, delivered: { ...short.delivered, finishReason: "stop_sequence" as const } };
+    expect(await score(sequence)).toMatchObject({ verdict: "fail", reason: "finish" });
+    const asked = { input: TEXT, maxTokens: 40, stop: [] };
+    expect(await score({ ...sent, asked })).toMatchObject({ verdict: "fail", reason: "finish" });
+  });
+
+  it("fails on fields that cannot be read", async () => {
+    expect(await score({ ...sent, delivered: { malformed: "artifact" } })).toMatchObject({
+      verdict: "fail",
+      p_bucket: 10,
+    });
+  });
+});
+
+describe("what is no evidence", () => {
+  it("is abstained from", async () => {
+    const sent = await deliver(honest);
+    expect(await scoreAnswer(honest, undefined, sent)).toMatchObject({ verdict: "abstain", reason: "no_profile" });
+    const foreign = { ...profile, weightsSha256: "0".repeat(64) };
+    expect(await score(sent, foreign)).toMatchObject({ verdict: "abstain", reason: "profile_of_other_weights" });
+    expect((await score({ ...sent, asked: { malformed: "messages" } })).verdict).toBe("abstain");
+    const huge = { input: { prompt: "word ".repeat(1_100) }, maxTokens: 64, stop: [] };
+    const promptIds = await honest.render(huge.input);
+    const tooLong = { ...sent, asked: huge, delivered: { ...sent.delivered, promptHash: promptHash(promptIds) } };
+    const result = await score(recommit(tooLong, positionsOf(tooLong)));
+    expect(result).toMatchObject({ verdict: "abstain", reason: "context_length_exceeded" });
+  });
+});

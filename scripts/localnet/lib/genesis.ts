@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import {
+  buildGenesis,
+  ensureNodeKey,
+  ensureValidatorKey,
+  LOCALNET_PARAMS,
+  nodeIdOf,
+  writeHomeGenesis,
+} from "@karat/chain";
+import { publicKeyOf } from "@karat/common";
+import { chainHome, MODEL_ID, modelFile, type NetworkPlan, type ParticipantPlan, readKey, url } from "./layout.ts";
+
+const KARAT = 1_000_000n;
+/** One KARAT of collateral carries one unit of weight. */
+const CAPACITY = 1_000n;
+const COLLATERAL = 1_000n * KARAT;
+const PRICE = { inputPrice: 2n, outputPrice: 10n };
+
+/**
+ * Writes keys and genesis of every chain node: participants with collateral and an offer, a client with money and a
+ * deposit. With the solo engine there is one chain node and it belongs to participant 0.
+ */
+export async function writeGenesis(
+  dir: string,
+  plan: NetworkPlan,
+  urlOf: (participant: ParticipantPlan) => string = (participant) => url(participant.ports.api),
+): Promise<{ readonly nodeIds: readonly string[] }> {
+  const homes = plan.chains.map(({ index }) => chainHome(dir, index));
+  const consensusKeys = await Promise.all(homes.map(async (home) => (await ensureValidatorKey(home)).publicKey));
+  const nodeIds = await Promise.all(homes.map(async (home) => nodeIdOf(await ensureNodeKey(home))));
+  const offer = { model: MODEL_ID, ...PRICE, capacity: CAPACITY };
+  const genesis = buildGenesis({
+    chainId: plan.chainId,
+    timeMs: Date.now(),
+    params: LOCALNET_PARAMS,
+    models: [modelOf()],
+    accounts: [
+      { address: plan.client, amount: 1_000_000n * KARAT },
+      ...plan.participants.map(({ address }) => ({ address, amount: 10_000n * KARAT })),
+    ],
+    deposits: [{ client: plan.client, available: 10_000n * KARAT }],
+    participants: plan.participants.map((participant) => ({
+      operator: participant.address,
+      nodeKey: publicKeyOf(readKey(dir, `node-${participant.index}`)),
+      validatorAddress: participant.validatorAddress,
+      consensusKey: consensusKeys[participant.index] ?? new Uint8Array(),
+      url: urlOf(participant),
+      collateral: COLLATERAL,
+      offers: [offer],
+    })),
+  });
+  for (const home of homes) await writeHomeGenesis(home, genesis);
+  return { nodeIds };
+}
+
+function modelOf(): {
+  id: string;
+  weightsHash: Uint8Array;
+  contextLength: number;
+  vocabularySize: number;
+  quantization: string;
+} {
+  const weightsHash = createHash("sha256")
+    .update(readFileSync(modelFile("karat-tiny-f16")))
+    .digest();
+  return {
+    id: MODEL_ID,
+    weightsHash: Uint8Array.from(weightsHash),
+    contextLength: 1_024,
+    vocabularySize: 2_048,
+    quantization: "f16",
+  };
+}

@@ -1,0 +1,104 @@
+import { KaratError, messageOf, toBase64, toHex } from "@karat/common";
+import { verification } from "@karat/proto";
+import { DEFAULT_SAMPLING, samplingSeed } from "@karat/rules";
+import { Pool } from "undici";
+import { z } from "zod";
+import { type Evidence, finishName } from "./evidence.ts";
+
+const answerSchema = z.object({
+  verdict: z.enum(["pass", "fail", "abstain"]),
+  p_bucket: z.number().int().min(0).max(10),
+  reason: z.string().optional(),
+  statistics: z.record(z.string(), z.unknown()).default({}),
+});
+
+export interface Scored {
+  readonly verdict: verification.Verdict;
+  readonly pBucket: number;
+  readonly reason: string;
+  readonly distanceMicros: bigint;
+  readonly gatedMargins: number;
+  readonly positions: number;
+  /** The ML node's answer, canonical bytes of which are hashed into the verdict record. */
+  readonly report: string;
+}
+
+/** Has the ML node re-check one inference by a teacher-forced prefill. Throws KaratError `scoring_failed` when it cannot now. */
+export class Scorer {
+  readonly #pool: Pool;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(mlUrl: string, token?: string) {
+    this.#headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
+    this.#pool = new Pool(mlUrl, { connections: 4, headersTimeout: 120_000, bodyTimeout: 120_000 });
+  }
+
+  async score(evidence: Evidence, context: { chainId: string; beacon: Uint8Array }, detail = false): Promise<Scored> {
+    const { record, request, finish } = evidence;
+    const { messages, prompt, stop } = JSON.parse(request) as { messages?: unknown; prompt?: unknown; stop?: unknown };
+    const body = JSON.stringify({
+      model: record.model,
+      messages,
+      prompt,
+      stop: stop ?? [],
+      max_tokens: record.maxOutputTokens,
+      sampling: record.sampling ?? DEFAULT_SAMPLING,
+      seed: toHex(samplingSeed(context.chainId, record.id, context.beacon, new Uint8Array())),
+      inference_id: toHex(record.id),
+      token_ids: finish.tokenIds,
+      finish_reason: finishName(record.finishReason),
+      artifact: toBase64(finish.artifact),
+      artifact_root: toHex(record.artifactRoot),
+      output_hash: toHex(record.outputHash),
+      prompt_hash: toHex(record.promptHash),
+      ...(detail && { detail }),
+    });
+    const { status, text } = await this.#post("/karat/v1/score", body);
+    // A request that this engine refuses is no evidence either way.
+    if (status >= 400 && status < 500 && status !== 429) return abstained(`engine refused: ${status}`, text);
+    if (status !== 200)
+      throw new KaratError("scoring_failed", "The ML node cannot score now.", { status, text: text.slice(0, 500) });
+    return interpret(text);
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  async #post(path: string, body: string): Promise<{ status: number; text: string }> {
+    try {
+      const answer = await this.#pool.request({ method: "POST", path, headers: this.#headers, body });
+      return { status: answer.statusCode, text: await answer.body.text() };
+    } catch (error) {
+      throw new KaratError("scoring_failed", `The ML node does not answer: ${messageOf(error)}`, {}, error);
+    }
+  }
+}
+
+const VERDICTS = {
+  pass: verification.Verdict.VALID,
+  fail: verification.Verdict.INVALID,
+  abstain: verification.Verdict.ABSTAIN,
+} as const;
+
+function interpret(text: string): Scored {
+  const answer = answerSchema.parse(JSON.parse(text));
+  const number = (name: string): number => {
+    const value = Number(answer.statistics[name] ?? 0);
+    return Number.isFinite(value) && value > 0 ? value : 0;
+  };
+  return {
+    verdict: VERDICTS[answer.verdict],
+    pBucket: answer.p_bucket,
+    reason: answer.reason ?? answer.verdict,
+    distanceMicros: BigInt(Math.round(number("distance") * 1_000_000)),
+    gatedMargins: Math.round(number("gatedMargins")),
+    positions: Math.round(number("positions")),
+    report: text,
+  };
+}
+
+function abstained(reason: string, report: string): Scored {
+  const { ABSTAIN } = verification.Verdict;
+  return { verdict: ABSTAIN, pBucket: 0, reason, distanceMicros: 0n, gatedMargins: 0, positions: 0, report };
+}

@@ -1,0 +1,63 @@
+/** The page of results. */
+import type { Profile } from "@karat/rules";
+import { kept, type Outcome } from "./report.ts";
+import { wilson } from "./wilson.ts";
+
+export function pageOf(outcomes: readonly Outcome[], profile: Profile, runs: number): string {
+  const cheats = outcomes.filter(({ honest }) => !honest);
+  const honest = outcomes.filter((outcome) => outcome.honest);
+  const calibration = profile.buckets.map(({ from, distance }) => `${from}+: ${distance.length}`).join(", ");
+  return `# Verification: measured
+
+Written by \`node test/attacks/main.ts --full --runs ${runs}\` on ${new Date().toISOString().slice(0, 10)}; the mathematics are in [design/verification.md](design/verification.md).
+Declared model \`${profile.model}\` (${profile.quantization}, ${profile.engine}); substitutes: its 8-bit and 4-bit files and a model of a third
+of its size. One validator, one prefill for each check, prompts that no calibration saw, temperature 0.7 where nothing else is said.
+
+Profile: step ${profile.step}, k = ${profile.k}, honest runs by length ${calibration}; held out ${profile.heldOut.runs} honest runs, of which ${profile.heldOut.fails} failed at α = ${profile.alphaFail}
+(95 % upper bound ${upperBound(profile)}).
+
+## Cheats
+
+*At 1 %*: share of runs with p ≤ 0.01, with its 95 % Wilson interval. *Fails*: verdict at α = ${profile.alphaFail}. *Peer*: the nearest peer's distance over
+the first k values, unrounded, on the same runs, at the threshold that at most 1 % of ${runs} honest runs of that length exceed.
+
+| | attack | tokens | runs | at 1 % | fails | peer | promise |
+|---|---|---|---|---|---|---|---|
+${cheats.map(rowOf).join("\n")}
+
+![Answers run by a substitute](verification/run-by.svg)
+
+![Laundered answers](verification/laundered.svg)
+
+## What must pass
+
+| | | tokens | runs | failed |
+|---|---|---|---|---|
+${honest.map(({ id, name, tokens, runs: n, failed }) => `| ${id} | ${name} | ${tokens ?? "–"} | ${n} | ${rate(failed, n)} |`).join("\n")}
+
+## Elsewhere
+
+A13, A18, A19: \`test/attacks/protocol.test.ts\`, on the chain's modules. A15, A16, A24: \`ml-node/src/service/scoring.test.ts\`, on the real engine. A20 and
+the economics: \`node test/attacks/simulation/main.ts\`, [results](verification/simulation.md). Whole networks with a cheating participant: \`test/e2e/cheat.test.ts\`.
+`;
+}
+
+function rowOf(outcome: Outcome): string {
+  const { id, name, tokens, runs, atOnePercent, failed, peer, promise } = outcome;
+  const promised = promise === undefined ? "" : `≥ ${promise * 100} %${kept(outcome) ? "" : " **missed**"}`;
+  const peers = peer === undefined ? "–" : percent(peer / runs);
+  return `| ${id} | ${name} | ${tokens ?? "–"} | ${runs} | ${rate(atOnePercent, runs)} | ${percent(failed / runs)} | ${peers} | ${promised} |`;
+}
+
+function rate(hits: number, runs: number): string {
+  const { low, high } = wilson(hits, runs);
+  return `${percent(hits / runs)} (${percent(low)}–${percent(high)})`;
+}
+
+const percent = (value: number): string => `${(value * 100).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
+
+function upperBound({ heldOut: { runs, fails } }: Profile): string {
+  if (runs === 0) return "none: no run was held out";
+  // Exact for none; the Wilson bound is close for some.
+  return (fails === 0 ? 1 - 0.05 ** (1 / runs) : wilson(fails, runs).high).toExponential(1);
+}

@@ -1,0 +1,170 @@
+/**
+ * The application alone: `node test/bench/chain/application.ts [--inferences 4096] [--round 512] [--batch 64] [--live 1000,10000,100000]`.
+ * Recorded blocks of start, finish and delivery batches (recording mode commit, no payloads) and verdicts are replayed through
+ * FinalizeBlock and Commit on a fresh application over LMDB that has not seen them in CheckTx; transfers in the same run are the
+ * baseline. Milliseconds depend on the machine; compare the ratios.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { sha256, utf8 } from "@karat/common";
+import { inference } from "@karat/proto";
+import { type Composition, composeModules, STORE_NAMES } from "../../../chain/src/app/compose.ts";
+import type { Module } from "../../../chain/src/app/module.ts";
+import { AppHarness } from "../../../chain/src/app/testing/index.ts";
+import { expiring, records } from "../../../chain/src/modules/inference/keys.ts";
+import { LmdbCommitStore } from "../../../chain/src/store/index.ts";
+import { profiled } from "./profile.ts";
+import { CHAIN, type Kind, type RecordedBlock, Recorder } from "./traffic.ts";
+
+const { values } = parseArgs({
+  options: {
+    inferences: { type: "string", default: "4096" },
+    round: { type: "string", default: "512" },
+    batch: { type: "string", default: "64" },
+    live: { type: "string", default: "1000,10000,100000" },
+  },
+});
+const count = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${text} is no positive whole number`);
+  return value;
+};
+const [inferences, round, batch] = [count(values.inferences), count(values.round), count(values.batch)];
+const line = (text = "") => void process.stdout.write(`${text}\n`);
+
+interface Cost {
+  /** CPU time in ms, of all threads. */
+  ms: number;
+  records: number;
+  bytes: number;
+}
+
+class Replay {
+  readonly costs = new Map<Kind, Cost>();
+  readonly #path = mkdtempSync(join(tmpdir(), "karat-bench-"));
+  readonly #store = LmdbCommitStore.open({ path: this.#path, names: STORE_NAMES });
+  readonly #harness: AppHarness;
+
+  constructor(composition: Composition = composeModules()) {
+    this.#harness = new AppHarness({ ...CHAIN, store: this.#store, composition });
+  }
+
+  run(blocks: readonly RecordedBlock[]): void {
+    for (const { kind, records: held, request } of blocks) {
+      const before = process.cpuUsage();
+      this.#harness.app.finalizeBlock(request);
+      this.#harness.app.commit();
+      const { user, system } = process.cpuUsage(before);
+      const cost = this.costs.get(kind) ?? { ms: 0, records: 0, bytes: 0 };
+      cost.ms += (user + system) / 1000;
+      cost.records += held;
+      cost.bytes += request.txs.reduce((sum, tx) => sum + tx.length, 0);
+      this.costs.set(kind, cost);
+    }
+  }
+
+  per(kind: Kind): number {
+    const { ms, records: held } = this.costs.get(kind) ?? { ms: 0, records: 1 };
+    return ms / held;
+  }
+
+  close(): void {
+    this.#store.close();
+    rmSync(this.#path, { recursive: true });
+  }
+}
+
+const SERVING: readonly Kind[] = ["start", "finish", "delivery", "verdict", "empty"];
+
+function recordTraffic(): Recorder {
+  const recorder = new Recorder();
+  for (let i = 0; i < 3; i++) recorder.sends(1_000);
+  for (let done = 0; done < inferences; done += round) recorder.round(Math.min(round, inferences - done), batch);
+  // Two epochs on, everything is paid.
+  recorder.empty(61);
+  return recorder;
+}
+
+function report(replay: Replay): void {
+  const cost = (kind: Kind) => replay.costs.get(kind) ?? { ms: 0, records: 0, bytes: 0 };
+  const total = SERVING.reduce((sum, kind) => sum + cost(kind).ms, 0);
+  const bytes = SERVING.reduce((sum, kind) => sum + cost(kind).bytes, 0);
+  const transfer = replay.per("send");
+  const each = total / inferences;
+  line(`transfers        ${transfer.toFixed(3)} ms each, ${Math.round(1000 / transfer)}/s, ${perRecord(cost("send"))}`);
+  for (const kind of ["start", "finish", "delivery", "verdict"] as const) {
+    line(`${kind.padEnd(16)} ${replay.per(kind).toFixed(3)} ms each, ${perRecord(cost(kind))}, ${cost(kind).records}`);
+  }
+  line(`empty blocks     ${cost("empty").ms.toFixed(0)} ms in all: settlement, rewards, epochs`);
+  line(
+    `inference        ${each.toFixed(3)} ms, ${Math.round(1000 / each)}/s on one core, ${(bytes / inferences).toFixed(0)} bytes; ` +
+      `${((100 * cost("verdict").records) / inferences).toFixed(0)} % checked; ${(each / transfer).toFixed(2)} transfers`,
+  );
+}
+
+const perRecord = ({ bytes, records: held }: Cost): string => `${(bytes / Math.max(1, held)).toFixed(0)} bytes`;
+
+/** What starts and finishes cost beside `live` records that have ended and are kept. */
+function atSize(live: number): { start: number; finish: number } {
+  const recorder = new Recorder();
+  recorder.round(round, batch);
+  recorder.round(round, batch);
+  const replay = new Replay(preloaded(live));
+  replay.run(recorder.blocks);
+  replay.close();
+  return { start: replay.per("start"), finish: replay.per("finish") };
+}
+
+/** All modules, and one that puts ended inferences into the state before block 2. */
+function preloaded(live: number): Composition {
+  const composition = composeModules();
+  const preload: Module = {
+    name: "preload",
+    beginBlock(ctx) {
+      if (ctx.height !== 2n) return;
+      const store = ctx.store("inference");
+      const address = (i: number) => `karat1${String(i % 500).padStart(38, "q")}`;
+      for (let i = 0; i < live; i++) {
+        const id = sha256(utf8(`live ${i}`));
+        const hashes = { requestHash: id, outputHash: id, artifactRoot: id, promptHash: id, deliveredHash: id };
+        const parties = { client: address(i), transferAgent: address(i + 1), executor: address(i + 2) };
+        const status = inference.InferenceStatus.SETTLED;
+        records.set(store, id, inference.Inference.fromPartial({ id, status, ...hashes, ...parties }));
+        expiring.set(store, [1_000_000n, id], true);
+      }
+    },
+  };
+  return { ...composition, modules: [...composition.modules, preload] };
+}
+
+const { blocks } = recordTraffic();
+line(`${inferences} inferences in rounds of ${round}, batches of ${batch}, ${blocks.length} blocks`);
+const warmUp = new Replay();
+warmUp.run(blocks);
+warmUp.close();
+const measured = new Replay();
+measured.run(blocks);
+measured.close();
+report(measured);
+
+line();
+const observed = new Replay();
+const serving = blocks.findIndex(({ kind }) => kind === "start");
+observed.run(blocks.slice(0, serving));
+for (const [part, share] of await profiled(() => observed.run(blocks.slice(serving)))) {
+  line(`${(100 * share).toFixed(1).padStart(5)} %  ${part}`);
+}
+observed.close();
+
+line();
+let first: number | undefined;
+for (const live of values.live.split(",").map(count)) {
+  const { start, finish } = atSize(live);
+  first ??= start + finish;
+  const ratio = (start + finish) / first;
+  line(
+    `${String(live).padStart(7)} live records: start ${start.toFixed(3)}, finish ${finish.toFixed(3)} ms; ratio ${ratio.toFixed(2)}`,
+  );
+}

@@ -1,0 +1,245 @@
+/** Records the blocks of a chain that serves requests: what a replaying node gets. Everything is signed and real. */
+import { DENOM, sha256, signDigest, toHex, utf8 } from "@karat/common";
+import { encodeSigned, inference, sign, typeUrls, verification } from "@karat/proto";
+import { DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
+import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
+import type { RequestFinalizeBlock } from "cosmjs-types/tendermint/abci/types";
+import {
+  AppHarness,
+  type HarnessOptions,
+  type Signer,
+  signerOf,
+  TEST_MODEL,
+  type TestParticipant,
+} from "../../../chain/src/app/testing/index.ts";
+import { createEpochKeeper } from "../../../chain/src/modules/epoch/keeper.ts";
+import { LOCALNET_PARAMS } from "../../../chain/src/modules/params/index.ts";
+import { openDuties } from "../../../chain/src/modules/verification/keys.ts";
+
+/** What a block is there for. */
+export type Kind = "send" | "start" | "finish" | "delivery" | "verdict" | "empty";
+
+export interface RecordedBlock {
+  readonly kind: Kind;
+  /** Inferences, verdicts or transfers in it. */
+  readonly records: number;
+  readonly request: RequestFinalizeBlock;
+}
+
+const PARTICIPANTS = 8;
+const CLIENTS = 16;
+const SENDERS = 200;
+const GAS = 10_000_000_000n;
+const epochs = createEpochKeeper();
+const signed = (bytes: Uint8Array, by: Signer) => signDigest(sha256(bytes), by.privateKey);
+
+/** For the recording chain and for those that replay it. */
+export const CHAIN: HarnessOptions = {
+  participants: PARTICIPANTS,
+  clients: CLIENTS,
+  clientDeposit: 900_000_000n,
+  accounts: Array.from({ length: SENDERS }, (_, i) => ({ address: signerOf(`sender${i}`).address, amount: 10n ** 9n })),
+  // Reputation comes at once, so that the share of checked inferences is nearer to that of a chain that has run for long.
+  params: { ...LOCALNET_PARAMS, reputationHalfTokens: 1n, reputationGrowthCapMicros: 1_000_000, gainPerInference: 1n },
+  maxBlockGas: GAS,
+  checkInvariants: false,
+};
+
+interface Open {
+  readonly id: Uint8Array;
+  readonly executor: TestParticipant;
+  readonly agent: TestParticipant;
+}
+
+export class Recorder {
+  readonly blocks: RecordedBlock[] = [];
+  readonly #harness = new AppHarness(CHAIN);
+  readonly #senders = Array.from({ length: SENDERS }, (_, i) => signerOf(`sender${i}`));
+  #nonce = 0;
+
+  constructor() {
+    this.empty(2);
+  }
+
+  empty(count: number): void {
+    for (let i = 0; i < count; i++) this.#block("empty", 0, []);
+  }
+
+  /** The baseline: one transfer, one signature, one transaction. */
+  sends(count: number): void {
+    const txs = Array.from({ length: count }, (_, i) => {
+      const from = this.#senders[i % SENDERS]!;
+      const amount = [{ denom: DENOM, amount: "1" }];
+      const value = { fromAddress: from.address, toAddress: this.#senders[(i + 1) % SENDERS]!.address, amount };
+      const message = { typeUrl: "/cosmos.bank.v1beta1.MsgSend", value };
+      return this.#harness.tx(from, message, { gasLimit: 100_000n, fee: 2_500n });
+    });
+    this.#block("send", count, txs);
+  }
+
+  /** `count` inferences in batches of `batch`: started, finished, delivered, and what is drawn of them checked. */
+  round(count: number, batch: number): void {
+    const started = this.#start(count, batch);
+    this.#finish(started, batch);
+    this.#deliver(started, batch);
+    this.#judge(batch);
+  }
+
+  #start(count: number, batch: number): Open[] {
+    const { participants, height: anchorHeight } = this.#harness;
+    const made: Open[] = [];
+    const txs: Uint8Array[] = [];
+    for (let at = 0; made.length < count; at++) {
+      const agent = participants[at % PARTICIPANTS]!;
+      const size = Math.min(batch, count - made.length);
+      const orders = Array.from({ length: size }, () => this.#order(agent, anchorHeight));
+      made.push(...orders.map(({ open }) => open));
+      txs.push(this.#batch(agent.node, typeUrls.startInferences, { records: orders.map(({ record }) => record) }));
+    }
+    this.#block("start", count, txs);
+    return made;
+  }
+
+  #order(agent: TestParticipant, anchorHeight: bigint): { open: Open; record: inference.StartRecord } {
+    const { chainId, clients, height } = this.#harness;
+    const nonce = this.#nonce++;
+    const client = clients[nonce % CLIENTS]!;
+    const authorization = encodeSigned("authorization", {
+      chainId,
+      client: client.address,
+      key: client.publicKey,
+      model: TEST_MODEL.id,
+      requestHash: sha256(utf8(`request ${nonce}`)),
+      maxInputTokens: 1_000,
+      maxOutputTokens: 1_000,
+      maxInputPrice: 1n,
+      maxOutputPrice: 2n,
+      sampling: { ...DEFAULT_SAMPLING },
+      nonce: sha256(utf8(String(nonce))).subarray(0, 16),
+      anchorHeight,
+      transferAgent: agent.operator.address,
+      recording: sign.RecordingMode.COMMIT,
+    });
+    const id = sha256(authorization);
+    const drawn = this.#harness.read((ctx) => {
+      const offer = { model: TEST_MODEL.id, anchorHeight, maxInputPrice: 1n, maxOutputPrice: 2n };
+      return executorOrder(epochs.beacon(ctx, anchorHeight)!, id, epochs.candidates(ctx, offer), 1)[0]!;
+    });
+    const executor = this.#harness.participants.find(({ operator }) => operator.address === drawn)!;
+    const receipt = encodeSigned("receipt", {
+      chainId,
+      inferenceId: id,
+      attempt: 0,
+      executor: drawn,
+      promptTokens: 200,
+      deadlineHeight: height + 50n,
+    });
+    const record: inference.StartRecord = {
+      authorization,
+      signature: signed(authorization, client),
+      receipt,
+      receiptSignature: signed(receipt, executor.node),
+      skips: [],
+      request: new Uint8Array(),
+    };
+    return { open: { id, executor, agent }, record };
+  }
+
+  #finish(orders: readonly Open[], batch: number): void {
+    const txs = grouped(orders, ({ executor }) => executor, batch).map(([{ node }, group]) => {
+      const records = group.map(({ id }): inference.FinishRecord => {
+        const promptHash = sha256(utf8(`prompt ${toHex(id)}`));
+        return { ...content(id), inferenceId: id, promptHash, output: NONE, tokenIds: [], artifact: NONE, error: "" };
+      });
+      return this.#batch(node, typeUrls.finishInferences, { records });
+    });
+    this.#block("finish", orders.length, txs);
+  }
+
+  #deliver(orders: readonly Open[], batch: number): void {
+    const { chainId } = this.#harness;
+    const txs = grouped(orders, ({ agent }) => agent, batch).map(([{ node }, group]) => {
+      const records = group.map(({ id, executor }): inference.DeliveryRecord => {
+        const said = { chainId, inferenceId: id, executor: executor.operator.address, ...content(id) };
+        const response = encodeSigned("response", said);
+        const { outputHash } = content(id);
+        return {
+          inferenceId: id,
+          outputHash,
+          complete: true,
+          response,
+          responseSignature: signed(response, executor.node),
+        };
+      });
+      return this.#batch(node, typeUrls.deliverInferences, { records });
+    });
+    this.#block("delivery", orders.length, txs);
+  }
+
+  #judge(batch: number): void {
+    const { participants } = this.#harness;
+    const open = this.#harness.read((ctx) => Array.from(openDuties.entries(ctx.store("verification")), ([key]) => key));
+    const txs = grouped(open, ([operator]) => operator, batch).map(([operator, group]) => {
+      const { validator } = participants.find((each) => each.operator.address === operator)!;
+      const verdicts = group.map(
+        ([, inferenceId]): verification.VerdictRecord => ({
+          inferenceId,
+          verdict: verification.Verdict.VALID,
+          pBucket: 1,
+          distanceMicros: 12_345n,
+          gatedMargins: 1,
+          positions: 300,
+          evidenceHash: sha256(inferenceId),
+        }),
+      );
+      return this.#batch(validator, typeUrls.submitVerdicts, { verdicts });
+    });
+    this.#block("verdict", open.length, txs);
+  }
+
+  #batch(signer: Signer, typeUrl: string, value: object): Uint8Array {
+    const message = { typeUrl, value: { sender: signer.address, ...value } };
+    return this.#harness.tx(signer, message, { free: true, gasLimit: GAS });
+  }
+
+  /** Throws where a transaction or a record is refused: a benchmark of refusals would be fast. */
+  #block(kind: Kind, records: number, txs: readonly Uint8Array[]): void {
+    this.blocks.push({ kind, records, request: this.#harness.finalizeRequest(txs) });
+    for (const { code, log, data } of this.#harness.deliver(txs).results) {
+      if (code !== 0) throw new Error(`${kind}: ${log}`);
+      if (kind === "send") continue;
+      // The responses of all batches have the same shape.
+      const { value } = TxMsgData.decode(data).msgResponses[0]!;
+      const refused = inference.MsgStartInferencesResponse.decode(value).results.find((result) => result.code !== 0);
+      if (refused !== undefined) throw new Error(`${kind}: ${refused.log}`);
+    }
+  }
+}
+
+const NONE = new Uint8Array();
+
+const content = (id: Uint8Array) => ({
+  outputHash: sha256(id),
+  artifactRoot: sha256(utf8(toHex(id))),
+  promptTokens: 200,
+  completionTokens: 300,
+  finishReason: sign.FinishReason.STOP,
+});
+
+/** By key, in groups of at most `size`. */
+function grouped<T, K>(items: readonly T[], keyOf: (item: T) => K, size: number): [K, T[]][] {
+  const groups: [K, T[]][] = [];
+  const filling = new Map<K, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = filling.get(key);
+    if (group !== undefined && group.length < size) {
+      group.push(item);
+      continue;
+    }
+    const fresh = [item];
+    filling.set(key, fresh);
+    groups.push([key, fresh]);
+  }
+  return groups;
+}

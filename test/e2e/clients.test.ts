@@ -1,0 +1,137 @@
+import { decodeTxRaw } from "@cosmjs/proto-signing";
+import { QueryClient, StargateClient } from "@cosmjs/stargate";
+import { Comet38Client } from "@cosmjs/tendermint-rpc";
+import { verifyDelivery } from "@karat/client";
+import { fromBase64, fromHex, toHex } from "@karat/common";
+import { createKaratRegistry, inference, type reward, sign, typeUrls, verification } from "@karat/proto";
+import { requestHash, sanitizeRequest } from "@karat/rules";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isDecided, watch } from "../../scripts/localnet/lib/inference.ts";
+import { eventually, startNetwork, type TestNetwork } from "./support.ts";
+
+let net: TestNetwork;
+beforeAll(async () => {
+  net = await startNetwork();
+});
+afterAll(() => net?.close());
+
+const model = "karat-tiny";
+const messages = [{ role: "user" as const, content: "What does os.rename() do?" }];
+
+describe("a client with nothing but the openai package", () => {
+  test("lists the model", async () => {
+    const { data } = await net.openai.models.list();
+    expect(data.map((m) => m.id)).toEqual([model]);
+    expect((await net.openai.models.retrieve(model)).object).toBe("model");
+  });
+
+  test("gets a plain answer with logprobs and a receipt that fits what it sent and received", async () => {
+    const body = { model, messages, max_tokens: 24, logprobs: true, top_logprobs: 3 };
+    const { data, response } = await net.openai.chat.completions.create(body).withResponse();
+    const choice = data.choices[0]!;
+    expect(choice.message.content).not.toBe("");
+    expect(choice.logprobs?.content?.[0]?.top_logprobs).toHaveLength(3);
+    expect(choice.logprobs?.content?.[0]?.logprob).toBeLessThanOrEqual(0);
+    expect(data.usage?.completion_tokens).toBeGreaterThan(0);
+    const { karat } = data as unknown as { karat: Record<string, string> };
+    expect(karat.inference_id).toBe(response.headers.get("x-karat-inference-id"));
+    const transferAgent = await net.chain.query.participant(karat.transfer_agent!);
+    const receipt = verifyDelivery({
+      requestHash: requestHash(sanitizeRequest(body)),
+      text: choice.message.content!,
+      receipt: fromBase64(karat.receipt!),
+      signature: fromBase64(karat.signature!),
+      nodeKey: transferAgent!.nodeKey,
+    });
+    expect(receipt.completionTokens).toBe(data.usage?.completion_tokens);
+  });
+
+  test("gets a streamed answer: role first, usage last, the same text as its chunks", async () => {
+    const stream = net.openai.chat.completions.stream({
+      model,
+      messages,
+      max_tokens: 24,
+      logprobs: true,
+      stream_options: { include_usage: true },
+    });
+    const roles: (string | undefined)[] = [];
+    let text = "";
+    stream.on("chunk", (chunk) => {
+      if (chunk.choices[0]) roles.push(chunk.choices[0].delta.role);
+      text += chunk.choices[0]?.delta.content ?? "";
+    });
+    const final = await stream.finalChatCompletion();
+    expect(roles[0]).toBe("assistant");
+    expect(final.choices[0]?.message.content).toBe(text);
+    expect(final.usage?.completion_tokens).toBeGreaterThan(0);
+  });
+
+  test("gets a legacy completion", async () => {
+    const answer = await net.openai.completions.create({ model, prompt: "The function os.rename(", max_tokens: 8 });
+    expect(answer.choices[0]?.text).not.toBe("");
+  });
+});
+
+test("a client may keep request and answer off the chain: validators fetch them from the payload stores", async () => {
+  const body = { model, messages, max_tokens: 40 };
+  const { response } = await net.openai.chat.completions
+    .create(body, { headers: { "x-karat-recording": "commit" } })
+    .withResponse();
+  const id = response.headers.get("x-karat-inference-id")!;
+  const { record, check } = await watch(net.chain, id, isDecided, 60_000);
+  expect(record?.recording).toBe(sign.RecordingMode.COMMIT);
+  expect([verification.CheckStatus.VALID, verification.CheckStatus.ABSTAINED]).toContain(check?.status);
+  // Other inferences may ride in the same transaction with their payloads.
+  const [tx] = await net.chain.txSearch(`inference_finish.inference_id='${id}'`);
+  const finishes = net.chain.messagesOf(tx!.bytes).filter(({ typeUrl }) => typeUrl === typeUrls.finishInferences);
+  const records = finishes.flatMap(({ value }) => (value as inference.MsgFinishInferences).records);
+  const own = records.find(({ inferenceId }) => toHex(inferenceId) === id)!;
+  expect([own.output.length, own.tokenIds.length, own.artifact.length]).toEqual([0, 0, 0]);
+});
+
+describe("a client with nothing but @cosmjs/stargate and the proto types", () => {
+  test("reads start, finish, delivery, verdict and the reward claim", async () => {
+    const { response } = await net.openai.chat.completions.create({ model, messages, max_tokens: 40 }).withResponse();
+    const id = response.headers.get("x-karat-inference-id")!;
+    const client = await StargateClient.connect(net.rpc);
+    const registry = createKaratRegistry();
+    const messageOf = async <T>(event: string, typeUrl: string): Promise<T> =>
+      eventually(`${event} of ${id}`, async () => {
+        for (const tx of await client.searchTx(`${event}.inference_id='${id}'`)) {
+          const any = decodeTxRaw(tx.tx).body.messages.find((m) => m.typeUrl === typeUrl);
+          if (tx.code === 0 && any) return registry.decode(any) as T;
+        }
+        return undefined;
+      });
+    const start = await messageOf<inference.MsgStartInferences>("inference_start", typeUrls.startInferences);
+    const finish = await messageOf<inference.MsgFinishInferences>("inference_finish", typeUrls.finishInferences);
+    const delivery = await messageOf<inference.MsgDeliverInferences>("inference_delivery", typeUrls.deliverInferences);
+    const verdicts = await messageOf<verification.MsgSubmitVerdicts>("verdict", typeUrls.submitVerdicts);
+    const finished = finish.records.find((r) => toHex(r.inferenceId) === id)!;
+    const delivered = delivery.records.find((r) => toHex(r.inferenceId) === id)!;
+    expect(start.records.length).toBeGreaterThan(0);
+    expect(toHex(delivered.outputHash)).toBe(toHex(finished.outputHash));
+    expect(verdicts.verdicts.find((v) => toHex(v.inferenceId) === id)?.verdict).toBe(verification.Verdict.VALID);
+
+    const rpc = await Comet38Client.connect(net.rpc);
+    const query = new QueryClient(rpc);
+    const record = await eventually("settlement", async () => {
+      const request = inference.QueryInferenceRequest.encode({ id: fromHex(id) }).finish();
+      const { value } = await query.queryAbci("/karat.inference.v1.Query/Inference", request);
+      const found = inference.QueryInferenceResponse.decode(value).inference;
+      return found?.status === inference.InferenceStatus.SETTLED && found;
+    });
+    expect(record.completionTokens).toBe(finished.completionTokens);
+
+    const claim = await eventually("a reward claim", async () =>
+      (await client.searchTx(`message.action='${typeUrls.claimRewards}'`)).find((tx) => tx.code === 0),
+    );
+    const any = decodeTxRaw(claim.tx).body.messages[0]!;
+    const { epoch, sender } = registry.decode(any) as reward.MsgClaimRewards;
+    const claimer = await net.chain.query.participant(sender);
+    const row = await net.chain.query.epochReward(epoch, claimer!.operator);
+    expect(row?.claimed).toBe(true);
+    client.disconnect();
+    rpc.disconnect();
+  });
+});

@@ -1,0 +1,51 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { fromHex } from "@karat/common";
+import { afterEach, expect, test } from "vitest";
+import { url } from "../../scripts/localnet/lib/layout.ts";
+import { eventually, startNetwork, type TestNetwork } from "./support.ts";
+
+const MAIN = new URL("../../sidecar/src/verifyMain.ts", import.meta.url).pathname;
+const run = promisify(execFile);
+
+let net: TestNetwork | undefined;
+const dir = mkdtempSync(join(tmpdir(), "karat-verify-"));
+afterEach(async () => {
+  await net?.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test("anybody re-checks a recorded inference from the chain and an own ML node", async () => {
+  net = await startNetwork();
+  const { network, openai, chain, rpc } = net;
+  // A very short answer is abstained from; the draw of its seed decides how long it gets.
+  const answer = await eventually("an answer long enough for a verdict", async () => {
+    const given = await openai.completions.create({
+      model: network.plan.model,
+      prompt: "The following function",
+      max_tokens: 40,
+    });
+    return (given.usage?.completion_tokens ?? 0) >= 16 && given;
+  });
+  const { inference_id: id } = (answer as unknown as { karat: { inference_id: string } }).karat;
+  await eventually("a finish record", async () => {
+    const record = await chain.query.inference(fromHex(id));
+    return record !== undefined && record.artifactRoot.length > 0;
+  });
+  const plot = join(dir, "check.svg");
+  const { ports } = network.plan.participants[1]!;
+  const flags = ["--rpc", rpc, "--ml", url(ports.ml), "--api", url(ports.admin), "--plot", plot, "--json"];
+  const { stdout } = await run(process.execPath, [MAIN, ...flags, id]);
+  const found = JSON.parse(stdout) as { inferenceId: string; verdict: string; tokens: number; positions: unknown[] };
+  expect(found).toMatchObject({ inferenceId: id, verdict: "pass" });
+  expect(found.positions).toHaveLength(found.tokens);
+  expect(readFileSync(plot, "utf8")).toMatch(/^<svg .*<circle /s);
+  const forPeople = await run(process.execPath, [MAIN, ...flags.filter((flag) => flag !== "--json"), id]);
+  expect(forPeople.stdout).toContain(id);
+  expect(forPeople.stdout).toMatch(/distance .*sampling /s);
+  const unknown = await run(process.execPath, [MAIN, ...flags, "00".repeat(32)]).catch((error) => error.stderr);
+  expect(unknown).toContain("unknown_inference");
+});

@@ -1,0 +1,95 @@
+/** Clients: plain and streamed requests, so many at once, each with what became of it. */
+import { setTimeout as sleep } from "node:timers/promises";
+import OpenAI from "openai";
+import { Random } from "../simulation/random.ts";
+
+export interface Outcome {
+  readonly streamed: boolean;
+  /** `broken`: a stream that ended with an error event behind its first token. `failed`: everything else that is no answer. */
+  readonly result: "answered" | "broken" | "failed";
+  readonly code: string;
+  readonly inferenceId: string | undefined;
+  readonly executor: string | undefined;
+  readonly attempts: number;
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+export interface LoadOptions {
+  readonly endpoint: string;
+  readonly apiKey: string;
+  readonly model: string;
+  readonly requests: number;
+  readonly concurrency: number;
+  readonly seed: string;
+  /** Most requests begun in a second; as many as get through when left out. */
+  readonly perSecond?: number;
+}
+
+/** Most patience of a client; longer than the longest silence an API node allows an executor. */
+const CLIENT_TIMEOUT_MS = 120_000;
+
+export class Load {
+  readonly outcomes: Outcome[] = [];
+  readonly #options: LoadOptions;
+  readonly #openai: OpenAI;
+  readonly #random: Random;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    const { endpoint: baseURL, apiKey, seed } = options;
+    this.#openai = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: CLIENT_TIMEOUT_MS });
+    this.#random = new Random(`load ${seed}`);
+  }
+
+  async run(): Promise<void> {
+    const { requests, concurrency, perSecond } = this.#options;
+    const began = performance.now();
+    let next = 0;
+    const client = async (): Promise<void> => {
+      while (next < requests) {
+        const index = next++;
+        const early = perSecond ? began + (1_000 * index) / perSecond - performance.now() : 0;
+        if (early > 0) await sleep(early);
+        this.outcomes.push(await this.#ask(index));
+      }
+    };
+    await Promise.all(Array.from({ length: concurrency }, client));
+  }
+
+  async #ask(index: number): Promise<Outcome> {
+    const streamed = this.#random.percent(50);
+    const body = {
+      model: this.#options.model,
+      messages: [{ role: "user" as const, content: `What does os.rename() do? (${index})` }],
+      max_tokens: this.#random.between(1, 12),
+    };
+    const fromMs = performance.now();
+    let headers: Headers | undefined;
+    const outcome = (result: Outcome["result"], code: string): Outcome => ({
+      streamed,
+      result,
+      code,
+      inferenceId: headers?.get("x-karat-inference-id") ?? undefined,
+      executor: headers?.get("x-karat-executor") ?? undefined,
+      attempts: Number(headers?.get("x-karat-attempts") ?? 0),
+      fromMs,
+      untilMs: performance.now(),
+    });
+    try {
+      if (streamed) {
+        const { data, response } = await this.#openai.chat.completions.create({ ...body, stream: true }).withResponse();
+        headers = response.headers;
+        let reason: string | null = null;
+        for await (const chunk of data) reason = chunk.choices[0]?.finish_reason ?? reason;
+        return reason ? outcome("answered", "ok") : outcome("failed", "no_finish_reason");
+      }
+      const { data, response } = await this.#openai.chat.completions.create(body).withResponse();
+      headers = response.headers;
+      return data.choices[0]?.finish_reason ? outcome("answered", "ok") : outcome("failed", "no_finish_reason");
+    } catch (error) {
+      const code = error instanceof OpenAI.APIError ? (error.code ?? error.constructor.name) : String(error);
+      return outcome(headers ? "broken" : "failed", code);
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import { defineConfig } from "vitest/config";
+
+const exclude = ["**/node_modules/**", ".localnet*/**"];
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: ["{chain,common,api-node,ml-node,sidecar,scripts,test}/**/*.test.ts"],
+          exclude: [...exclude, "test/e2e/**"],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          // The machines are small: a few workers, each test file in its own process.
+          maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          exclude,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
+          // One whole network at a time.
+          maxWorkers: 1,
+        },
+      },
+    ],
+  },
+});
