@@ -5,6 +5,9 @@ const exclude = ["**/node_modules/**", ".localnet*/**"];
 export default defineConfig({
   test: {
     pool: "forks",
+    setupFiles: ["./test/setup.ts"],
+    // Where a condition is awaited, a busy machine needs longer than vitest's second.
+    expect: { poll: { timeout: 20_000, interval: 10 } },
     projects: [
       {
         extends: true,

@@ -279,7 +279,8 @@ describe("operations", () => {
         const reply = await fetch(`${base}/karat/v1/models`, { headers: { authorization } });
         expect(reply.status).toBe(401);
       }
-      const running = generate(base, GENERATE, { authorization: "Bearer secret" });
+      const long = { ...GENERATE, max_tokens: 400, sampling: { ...GENERATE.sampling, temperatureMicros: 2_000_000 } };
+      const running = generate(base, long, { authorization: "Bearer secret" });
       await expect.poll(() => guarded.engine.load().running).toBe(1);
       await guarded.close();
       const { end }: Generated = await running;
