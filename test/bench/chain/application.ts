@@ -16,7 +16,7 @@ import { AppHarness } from "../../../chain/src/app/testing/index.ts";
 import { expiring, records } from "../../../chain/src/modules/inference/keys.ts";
 import { LmdbCommitStore } from "../../../chain/src/store/index.ts";
 import { profiled } from "./profile.ts";
-import { CHAIN, type Kind, type RecordedBlock, Recorder } from "./traffic.ts";
+import { CHAIN, type Kind, type RecordedBlock, recorder } from "./traffic.ts";
 
 const { values } = parseArgs({
   options: {
@@ -78,13 +78,13 @@ class Replay {
 
 const SERVING: readonly Kind[] = ["start", "finish", "delivery", "verdict", "empty"];
 
-function recordTraffic(): Recorder {
-  const recorder = new Recorder();
-  for (let i = 0; i < 3; i++) recorder.sends(1_000);
-  for (let done = 0; done < inferences; done += round) recorder.round(Math.min(round, inferences - done), batch);
+async function recordTraffic(): Promise<readonly RecordedBlock[]> {
+  const { traffic, blocks } = await recorder();
+  for (let i = 0; i < 3; i++) await traffic.sends(1_000);
+  for (let done = 0; done < inferences; done += round) await traffic.round(Math.min(round, inferences - done), batch);
   // Two epochs on, everything is paid.
-  recorder.empty(61);
-  return recorder;
+  await traffic.empty(61);
+  return blocks;
 }
 
 function report(replay: Replay): void {
@@ -107,12 +107,12 @@ function report(replay: Replay): void {
 const perRecord = ({ bytes, records: held }: Cost): string => `${(bytes / Math.max(1, held)).toFixed(0)} bytes`;
 
 /** What starts and finishes cost beside `live` records that have ended and are kept. */
-function atSize(live: number): { start: number; finish: number } {
-  const recorder = new Recorder();
-  recorder.round(round, batch);
-  recorder.round(round, batch);
+async function atSize(live: number): Promise<{ start: number; finish: number }> {
+  const { traffic, blocks } = await recorder();
+  await traffic.round(round, batch);
+  await traffic.round(round, batch);
   const replay = new Replay(preloaded(live));
-  replay.run(recorder.blocks);
+  replay.run(blocks);
   replay.close();
   return { start: replay.per("start"), finish: replay.per("finish") };
 }
@@ -139,7 +139,7 @@ function preloaded(live: number): Composition {
   return { ...composition, modules: [...composition.modules, preload] };
 }
 
-const { blocks } = recordTraffic();
+const blocks = await recordTraffic();
 line(`${inferences} inferences in rounds of ${round}, batches of ${batch}, ${blocks.length} blocks`);
 const warmUp = new Replay();
 warmUp.run(blocks);
@@ -161,7 +161,7 @@ observed.close();
 line();
 let first: number | undefined;
 for (const live of values.live.split(",").map(count)) {
-  const { start, finish } = atSize(live);
+  const { start, finish } = await atSize(live);
   first ??= start + finish;
   const ratio = (start + finish) / first;
   line(

@@ -3,7 +3,7 @@ import { DENOM, sha256, signDigest, toHex, utf8 } from "@karat/common";
 import { encodeSigned, inference, sign, typeUrls, verification } from "@karat/proto";
 import { DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
 import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
-import type { RequestFinalizeBlock } from "cosmjs-types/tendermint/abci/types";
+import type { ExecTxResult, RequestFinalizeBlock } from "cosmjs-types/tendermint/abci/types";
 import {
   AppHarness,
   type HarnessOptions,
@@ -51,22 +51,41 @@ interface Open {
   readonly agent: TestParticipant;
 }
 
-export class Recorder {
-  readonly blocks: RecordedBlock[] = [];
-  readonly #harness = new AppHarness(CHAIN);
-  readonly #senders = Array.from({ length: SENDERS }, (_, i) => signerOf(`sender${i}`));
-  #nonce = 0;
+/** The chain that traffic is made for: one in this process, or a network of which this process holds a node. */
+export interface TrafficChain
+  extends Pick<AppHarness, "chainId" | "participants" | "clients" | "height" | "read" | "tx"> {
+  /** Resolves when all of them are in blocks; the results in the same order. */
+  commit(txs: readonly Uint8Array[], kind: Kind, records: number): Promise<readonly ExecTxResult[]>;
+}
 
-  constructor() {
-    this.empty(2);
+/** A chain without an engine that keeps its blocks. */
+class RecordingHarness extends AppHarness implements TrafficChain {
+  readonly blocks: RecordedBlock[] = [];
+
+  async commit(txs: readonly Uint8Array[], kind: Kind, records: number): Promise<readonly ExecTxResult[]> {
+    this.blocks.push({ kind, records, request: this.finalizeRequest(txs) });
+    return this.deliver(txs).results;
+  }
+}
+
+/** Makes the traffic of a chain that serves requests, one step after the other. */
+export class Traffic {
+  readonly #harness: TrafficChain;
+  readonly #senders = Array.from({ length: SENDERS }, (_, i) => signerOf(`sender${i}`));
+  #nonce: number;
+
+  /** Several of one chain need nonces that do not meet. */
+  constructor(chain: TrafficChain, firstNonce = 0) {
+    this.#harness = chain;
+    this.#nonce = firstNonce;
   }
 
-  empty(count: number): void {
-    for (let i = 0; i < count; i++) this.#block("empty", 0, []);
+  async empty(count: number): Promise<void> {
+    for (let i = 0; i < count; i++) await this.#block("empty", 0, []);
   }
 
   /** The baseline: one transfer, one signature, one transaction. */
-  sends(count: number): void {
+  async sends(count: number): Promise<void> {
     const txs = Array.from({ length: count }, (_, i) => {
       const from = this.#senders[i % SENDERS]!;
       const amount = [{ denom: DENOM, amount: "1" }];
@@ -74,18 +93,18 @@ export class Recorder {
       const message = { typeUrl: "/cosmos.bank.v1beta1.MsgSend", value };
       return this.#harness.tx(from, message, { gasLimit: 100_000n, fee: 2_500n });
     });
-    this.#block("send", count, txs);
+    await this.#block("send", count, txs);
   }
 
   /** `count` inferences in batches of `batch`: started, finished, delivered, and what is drawn of them checked. */
-  round(count: number, batch: number): void {
-    const started = this.#start(count, batch);
-    this.#finish(started, batch);
-    this.#deliver(started, batch);
-    this.#judge(batch);
+  async round(count: number, batch: number): Promise<void> {
+    const started = await this.#start(count, batch);
+    await this.#finish(started, batch);
+    await this.#deliver(started, batch);
+    await this.#judge(batch);
   }
 
-  #start(count: number, batch: number): Open[] {
+  async #start(count: number, batch: number): Promise<Open[]> {
     const { participants, height: anchorHeight } = this.#harness;
     const made: Open[] = [];
     const txs: Uint8Array[] = [];
@@ -96,7 +115,7 @@ export class Recorder {
       made.push(...orders.map(({ open }) => open));
       txs.push(this.#batch(agent.node, typeUrls.startInferences, { records: orders.map(({ record }) => record) }));
     }
-    this.#block("start", count, txs);
+    await this.#block("start", count, txs);
     return made;
   }
 
@@ -145,7 +164,7 @@ export class Recorder {
     return { open: { id, executor, agent }, record };
   }
 
-  #finish(orders: readonly Open[], batch: number): void {
+  async #finish(orders: readonly Open[], batch: number): Promise<void> {
     const txs = grouped(orders, ({ executor }) => executor, batch).map(([{ node }, group]) => {
       const records = group.map(({ id }): inference.FinishRecord => {
         const promptHash = sha256(utf8(`prompt ${toHex(id)}`));
@@ -153,10 +172,10 @@ export class Recorder {
       });
       return this.#batch(node, typeUrls.finishInferences, { records });
     });
-    this.#block("finish", orders.length, txs);
+    await this.#block("finish", orders.length, txs);
   }
 
-  #deliver(orders: readonly Open[], batch: number): void {
+  async #deliver(orders: readonly Open[], batch: number): Promise<void> {
     const { chainId } = this.#harness;
     const txs = grouped(orders, ({ agent }) => agent, batch).map(([{ node }, group]) => {
       const records = group.map(({ id, executor }): inference.DeliveryRecord => {
@@ -173,10 +192,10 @@ export class Recorder {
       });
       return this.#batch(node, typeUrls.deliverInferences, { records });
     });
-    this.#block("delivery", orders.length, txs);
+    await this.#block("delivery", orders.length, txs);
   }
 
-  #judge(batch: number): void {
+  async #judge(batch: number): Promise<void> {
     const { participants } = this.#harness;
     const open = this.#harness.read((ctx) => Array.from(openDuties.entries(ctx.store("verification")), ([key]) => key));
     const txs = grouped(open, ([operator]) => operator, batch).map(([operator, group]) => {
@@ -194,7 +213,7 @@ export class Recorder {
       );
       return this.#batch(validator, typeUrls.submitVerdicts, { verdicts });
     });
-    this.#block("verdict", open.length, txs);
+    await this.#block("verdict", open.length, txs);
   }
 
   #batch(signer: Signer, typeUrl: string, value: object): Uint8Array {
@@ -203,9 +222,8 @@ export class Recorder {
   }
 
   /** Throws where a transaction or a record is refused: a benchmark of refusals would be fast. */
-  #block(kind: Kind, records: number, txs: readonly Uint8Array[]): void {
-    this.blocks.push({ kind, records, request: this.#harness.finalizeRequest(txs) });
-    for (const { code, log, data } of this.#harness.deliver(txs).results) {
+  async #block(kind: Kind, records: number, txs: readonly Uint8Array[]): Promise<void> {
+    for (const { code, log, data } of await this.#harness.commit(txs, kind, records)) {
       if (code !== 0) throw new Error(`${kind}: ${log}`);
       if (kind === "send") continue;
       // The responses of all batches have the same shape.
@@ -214,6 +232,14 @@ export class Recorder {
       if (refused !== undefined) throw new Error(`${kind}: ${refused.log}`);
     }
   }
+}
+
+/** A fresh recording chain and its traffic. */
+export async function recorder(): Promise<{ traffic: Traffic; blocks: readonly RecordedBlock[] }> {
+  const chain = new RecordingHarness(CHAIN);
+  const traffic = new Traffic(chain);
+  await traffic.empty(2);
+  return { traffic, blocks: chain.blocks };
 }
 
 const NONE = new Uint8Array();
