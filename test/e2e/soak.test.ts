@@ -1,18 +1,27 @@
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { FAULTS } from "../soak/faults.ts";
-import { soak } from "../soak/soak.ts";
+import { soakOn } from "../soak/soak.ts";
 import { summary } from "../soak/summary.ts";
+import { startNetwork, type TestNetwork } from "./support.ts";
+
+const blockTimeMs = 300;
+let net: TestNetwork;
+beforeAll(async () => {
+  net = await startNetwork("--block-time-ms", String(blockTimeMs));
+});
+// Here and not in the test, so that it ends also when the test's time is over.
+afterAll(() => net?.close());
 
 test("under faults of every kind no request fails while another executor is alive, and the books are right", async () => {
   const lines: string[] = [];
-  const result = await soak({
+  const result = await soakOn(net, {
     requests: 300,
     concurrency: 8,
     // Slow enough that every fault falls into the load.
     perSecond: 7,
     faults: FAULTS.length,
     chainStopMs: 6_000,
-    blockTimeMs: 300,
+    blockTimeMs,
     seed: "e2e",
     report: (line) => lines.push(line),
   });

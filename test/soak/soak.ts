@@ -34,13 +34,14 @@ const SETTLE_MS = 180_000;
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const net = await startNetwork("--block-time-ms", String(options.blockTimeMs));
   try {
-    return await run(net, options);
+    return await soakOn(net, options);
   } finally {
     await net.close();
   }
 }
 
-async function run(net: TestNetwork, options: SoakOptions): Promise<SoakReport> {
+/** On a network that is running, and stays so: whoever started it closes it. */
+export async function soakOn(net: TestNetwork, options: SoakOptions): Promise<SoakReport> {
   const { requests, concurrency, faults: count, chainStopMs, seed, report } = options;
   const { network } = net;
   const { client, participants, model } = network.plan;
