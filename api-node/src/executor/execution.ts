@@ -178,7 +178,7 @@ export class Execution {
   async #promise(): Promise<ReceiptLine> {
     const { view, identity, ml } = this.#modules;
     const { authorization, inferenceId, sanitized } = this.#checked;
-    const count = await ml.countTokens(authorization.model, promptOf(sanitized));
+    const count = await ml.countTokens(authorization.model, promptOf(sanitized), this.#signal);
     if (count === undefined) throw new KaratError("ml_unreachable", "No ML node serves the model.");
     if (count > authorization.maxInputTokens) {
       throw new KaratError("context_length_exceeded", "The prompt is longer than the authorization allows.", {

@@ -1,11 +1,11 @@
-import { authorize, signMessage } from "@karat/client";
+import { authorize, openAuthorization, signMessage } from "@karat/client";
 import { fromHex, newPrivateKey, utf8 } from "@karat/common";
 import { inference, sign } from "@karat/proto";
 import { canonicalJson, requestHash, samplingOf, samplingSeed, sanitizeRequest } from "@karat/rules";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { drawExecutors } from "../chain/candidates.ts";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Candidate, drawExecutors } from "../chain/candidates.ts";
 import { PeerAuthentication } from "../peers/authentication.ts";
-import { EXECUTE_PATH } from "../peers/remoteExecutor.ts";
+import { EXECUTE_PATH, RemoteExecutors } from "../peers/remoteExecutor.ts";
 import { encodeExecuteRequest } from "../peers/wire.ts";
 import { newIdentity, TEST_CHAIN, TEST_MODEL } from "../testing/fakeView.ts";
 import { TestNetwork, type TestParticipant } from "../testing/testNetwork.ts";
@@ -66,6 +66,16 @@ async function execute(request: ExecuteRequest, sender = agent): Promise<{ statu
       .map((line) => JSON.parse(line) as Line),
   };
 }
+const drawnFirst = ({ authorization, signature }: ExecuteRequest): readonly [Candidate, ...Candidate[]] => {
+  const { message, inferenceId } = openAuthorization(authorization, signature);
+  const [first, ...others] = drawExecutors(
+    network.view,
+    message,
+    network.view.beacon(message.anchorHeight)!,
+    inferenceId,
+  );
+  return [first!, ...others];
+};
 const codeOf = ({ lines }: { lines: Line[] }): string | undefined => lines.at(-1)?.error?.code;
 
 describe("an executor", () => {
@@ -116,6 +126,22 @@ describe("an executor", () => {
     network.view.fund(network.client, 1_000n);
     expect((await execute(asked)).lines.at(-1)?.type).toBe("end");
   });
+});
+
+test("a cancelled request frees its ML node at once, though its prompt is still being counted (the flake of hedging)", async () => {
+  executor.ml.script.tokenizeMs = 60_000; // longer than the test waits
+  const leaving = new AbortController();
+  const remote = new RemoteExecutors(new PeerAuthentication(network.view, agent.identity));
+  const [self] = drawnFirst(order());
+  const requests = Array.from({ length: 8 }, () => Array.fromAsync(remote.of(self).execute(order(), leaving.signal)));
+  await vi.waitFor(() => expect(executor.pool.states()[0]?.running).toBe(8));
+  leaving.abort();
+  await Promise.all(requests);
+  await vi.waitFor(() => expect(executor.pool.states()[0]?.running).toBe(0));
+  await vi.waitFor(() => expect(executor.ml.uncounted).toBe(1));
+  executor.ml.script.tokenizeMs = 0;
+  expect((await execute(order())).lines.at(-1)?.type).toBe("end");
+  await remote.close();
 });
 
 describe("an executor refuses", () => {

@@ -36,6 +36,8 @@ export class FakeMlNode {
   /** Answers begun, and those whose reader left before the end. */
   begun = 0;
   cancelled = 0;
+  /** Prompts whose counting was called off. */
+  uncounted = 0;
   /** Connections ever made to it. */
   connections = 0;
   readonly bodies: Record<string, unknown>[] = [];
@@ -65,7 +67,14 @@ export class FakeMlNode {
     const body = chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString("utf8"));
     if (request.url === "/karat/v1/models") return json(response, 200, { models: [MODEL] });
     if (request.url === "/karat/v1/tokenize") {
-      await sleep(this.script.tokenizeMs ?? 0);
+      const leave = new AbortController();
+      response.once("close", () => leave.abort());
+      try {
+        await sleep(this.script.tokenizeMs ?? 0, undefined, { signal: leave.signal });
+      } catch {
+        this.uncounted++;
+        return;
+      }
       return json(response, 200, { count: promptTokens(body) });
     }
     const { refuse } = this.script;

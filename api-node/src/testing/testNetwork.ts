@@ -35,7 +35,7 @@ export class TestNetwork {
   async join(script: Partial<MlScript> = {}, options: Partial<ApiNodeOptions> = {}): Promise<TestParticipant> {
     const identity = newIdentity();
     const ml = await FakeMlNode.start(script);
-    const pool = new MlPool({ log: silentLogger, idleMs: 5_000 });
+    const pool = new MlPool({ log: silentLogger, idleMs: 60_000 });
     await pool.add({ url: ml.url });
     const records: NewRecord[] = [];
     const payloads: Payload[] = [];
