@@ -25,6 +25,8 @@ export interface MlScript {
   hangAfter?: number | undefined;
   /** Refuse with this status and code. */
   refuse?: { status: number; code: string } | undefined;
+  /** Pause before it refuses. */
+  refuseMs?: number | undefined;
   /** Claim another text than that of the tokens. */
   claim?: string | undefined;
 }
@@ -78,6 +80,7 @@ export class FakeMlNode {
       return json(response, 200, { count: promptTokens(body) });
     }
     const { refuse } = this.script;
+    if (refuse) await sleep(this.script.refuseMs ?? 0);
     if (refuse) return json(response, refuse.status, { error: { code: refuse.code, message: "by script" } });
     await this.#generate(body, response);
   }

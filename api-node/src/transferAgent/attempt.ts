@@ -145,6 +145,6 @@ export class Attempt {
   }
 }
 
-export const isPassed = (outcome: Promised | FirstLine | Passed): outcome is Passed => "skip" in outcome;
+export const isPassed = <T extends object>(outcome: T | Passed): outcome is Passed => "skip" in outcome;
 
 const reasonOf = (error: ErrorObject): string => `refused:${error.code}`.slice(0, 64);

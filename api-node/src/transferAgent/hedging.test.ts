@@ -13,7 +13,6 @@ beforeEach(() => {
 });
 afterEach(() => network.close());
 
-const question = { model: TEST_MODEL, messages: [{ role: "user" as const, content: "Say hello." }] };
 /** An executor that nobody knows yet is hedged after 50 ms, as one would be that is known to be fast. */
 const receipts = { leastHedgeMs: 50, mostHedgeMs: 50 };
 const hedges = { share: 1 };
@@ -24,9 +23,10 @@ interface Asked {
   readonly attempts: number;
 }
 
-async function ask(me: TestParticipant): Promise<Asked> {
+async function ask(me: TestParticipant, content = "Say hello."): Promise<Asked> {
   const openai = new OpenAI({ baseURL: `${me.url}/v1`, apiKey: network.apiKey, maxRetries: 0 });
-  const { data, response } = await openai.chat.completions.create(question).withResponse();
+  const request = { model: TEST_MODEL, messages: [{ role: "user" as const, content }] };
+  const { data, response } = await openai.chat.completions.create(request).withResponse();
   expect(data.choices[0]?.message.content).toBe("Hello world");
   const header = (name: string): string => response.headers.get(name)!;
   return {
@@ -102,6 +102,16 @@ describe("a slow executor", () => {
     const slow = await network.join({ tokenizeMs: 200 });
     const { executor } = await askUntil(me, (asked) => asked.executor === slow.identity.operator);
     expect(executor).toBe(slow.identity.operator);
+  });
+
+  test("is not called off for one that promises and then is busy (the flake of the test below)", async () => {
+    const me = await network.join(
+      { refuse: { status: 429, code: "overloaded" }, refuseMs: 30 },
+      { receipts: { leastHedgeMs: 5, mostHedgeMs: 5 }, hedges },
+    );
+    const slow = await network.join({ tokenizeMs: 100 });
+    for (let i = 0; i < 8; i++) expect((await ask(me, `Say hello ${i}.`)).executor).toBe(slow.identity.operator);
+    expect(slow.ml).toMatchObject({ begun: 8, cancelled: 0 });
   });
 
   test("that is beside a busy one leaves the turn to the third", async () => {
