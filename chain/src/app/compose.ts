@@ -17,7 +17,7 @@ import { KaratApp } from "./karatApp.ts";
 import type { Context, MessageHandler, Module, QueryHandler, ValidatorUpdate } from "./module.ts";
 import { nodeService } from "./services/node.ts";
 import { type StakingValidator, stakingService } from "./services/staking.ts";
-import { type TxIndex, txService } from "./services/tx.ts";
+import { txService } from "./services/tx.ts";
 import type { SnapshotService } from "./snapshots.ts";
 import { SYSTEM_STORE } from "./system.ts";
 
@@ -142,7 +142,6 @@ export interface CreateAppOptions {
   /** Refuses a store or genesis of another chain. */
   readonly chainId?: string;
   readonly checkInvariants?: boolean;
-  readonly txIndex?: TxIndex;
   readonly snapshots?: SnapshotService;
   readonly composition?: Composition;
 }
@@ -150,14 +149,14 @@ export interface CreateAppOptions {
 export const VERSION = "0.1.0";
 
 export function createKaratApp(options: CreateAppOptions): KaratApp {
-  const { txIndex, composition = composeModules(), ...rest } = options;
+  const { composition = composeModules(), ...rest } = options;
   const { services, ...parts } = composition;
   return new KaratApp({
     ...rest,
     ...parts,
     version: VERSION,
     services: (app) => ({
-      ...txService({ simulate: (tx) => app.simulate(tx), ...(txIndex && { index: txIndex }) }),
+      ...txService({ simulate: (tx) => app.simulate(tx) }),
       ...nodeService({ chainId: () => app.chainId, version: VERSION }),
       ...services,
     }),

@@ -1,7 +1,7 @@
 /** Blocks and validators of CometBFT's RPC in the words of cosmos.base.tendermint: hashes in base64, flags by name. */
 import { toBech32 } from "@cosmjs/encoding";
 import { ADDRESS_PREFIX, fromHex, toBase64 } from "@karat/common";
-import type { RpcBlock, RpcBlockId, RpcCommit, RpcHeader, RpcValidators } from "./rpcTypes.ts";
+import type { RpcBlock, RpcBlockId, RpcCommit, RpcHeader, RpcValidators } from "../engine/rpcTypes.ts";
 
 const FLAGS = ["UNKNOWN", "ABSENT", "COMMIT", "NIL"];
 

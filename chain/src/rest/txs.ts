@@ -3,8 +3,8 @@ import { fromBase64, toHex } from "@karat/common";
 import { signModeToJSON } from "cosmjs-types/cosmos/tx/signing/v1beta1/signing";
 import { Tx } from "cosmjs-types/cosmos/tx/v1beta1/tx";
 import { SDK } from "../app/errors.ts";
+import type { RpcBroadcast, RpcEvent, RpcTx } from "../engine/rpcTypes.ts";
 import { toJson } from "./json.ts";
-import type { RpcBroadcast, RpcEvent, RpcTx } from "./rpcTypes.ts";
 
 /** Null for bytes that are no transaction: a block may hold such, with a code that says so. */
 export function txJson({ tx }: { readonly tx: string }): Record<string, unknown> | null {

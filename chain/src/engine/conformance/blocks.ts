@@ -3,8 +3,9 @@ import { headerHash } from "../consensus/hashes.ts";
 import { ed25519Key, verifyEd25519 } from "../consensus/keys.ts";
 import { verifyMerkleProof } from "../consensus/merkle.ts";
 import { precommitSignBytes } from "../consensus/vote.ts";
+import type { RpcHeader } from "../rpcTypes.ts";
 import { type Reply, rpc, WsClient } from "../testing/rpc-client.ts";
-import { blockIdOfJson, commitOfJson, type HeaderJson, headerOfJson } from "../testing/rpc-json.ts";
+import { blockIdOfJson, commitOfJson, headerOfJson } from "../testing/rpc-json.ts";
 import { b64, CONFORMANCE_CHAIN, type Target } from "./target.ts";
 
 /** Blocks, their hashes and signatures, and what changes with them. */
@@ -21,7 +22,7 @@ export function blocksConformance(target: () => Target): void {
     };
     const root = Buffer.from(tx.proof.root_hash, "hex");
     expect(verifyMerkleProof(root, leaf, read)).toBe(true);
-    const header = (await rpc(url, "header", { height: tx.height })).result as { header: HeaderJson };
+    const header = (await rpc(url, "header", { height: tx.height })).result as { header: RpcHeader };
     expect(header.header.data_hash).toBe(tx.proof.root_hash);
     const plain = (await rpc(url, "tx", { hash: leaf.toString("base64") })).result;
     expect(Object.keys(plain as object)).not.toContain("proof");
@@ -31,7 +32,7 @@ export function blocksConformance(target: () => Target): void {
     const { url, tx } = target();
     for (const height of ["1", tx.height]) {
       const { block, block_id } = (await rpc(url, "block", { height })).result as {
-        block: { header: HeaderJson };
+        block: { header: RpcHeader };
         block_id: { hash: string };
       };
       const header = headerOfJson(block.header);
@@ -53,10 +54,10 @@ export function blocksConformance(target: () => Target): void {
   test("a block's time is its predecessor's precommit time, and rises", async () => {
     const { url } = target();
     const header = (await rpc(url, "block", { height: "2" })).result as {
-      block: { header: HeaderJson; last_commit: { signatures: { timestamp: string }[] } };
+      block: { header: RpcHeader; last_commit: { signatures: { timestamp: string }[] } };
     };
     expect(header.block.header.time).toBe(header.block.last_commit.signatures[0]?.timestamp);
-    const first = (await rpc(url, "header", { height: "1" })).result as { header: HeaderJson };
+    const first = (await rpc(url, "header", { height: "1" })).result as { header: RpcHeader };
     expect(Date.parse(header.block.header.time)).toBeGreaterThan(Date.parse(first.header.time));
   });
 
@@ -102,7 +103,7 @@ export function blocksConformance(target: () => Target): void {
     const ws = await WsClient.connect(url);
     await ws.call(1, "subscribe", { query: "tm.event='NewBlockHeader'" });
     const headerAt = (reply: Reply) =>
-      (reply.result as { data?: { value: { header: HeaderJson } } }).data?.value.header.height ?? "0";
+      (reply.result as { data?: { value: { header: RpcHeader } } }).data?.value.header.height ?? "0";
     await ws.event((reply) => reply.id === 1 && BigInt(headerAt(reply)) >= height + 2n);
     ws.close();
     const countAt = async (at: bigint) =>

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import type { RpcHeader } from "../rpcTypes.ts";
 import { type Reply, rpc } from "../testing/rpc-client.ts";
-import type { HeaderJson } from "../testing/rpc-json.ts";
 import { b64, eventually, type Target, vector } from "./target.ts";
 
 /** The total count, or the error's data. */
@@ -54,9 +54,9 @@ export function searchConformance(target: () => Target): void {
   test("block_search finds blocks by their own events and height", async () => {
     const { url, tx } = target();
     const blocks = async (query: string) =>
-      (
-        (await rpc(url, "block_search", { query })).result as { blocks: { block: { header: HeaderJson } }[] }
-      ).blocks.map(({ block }) => block.header.height);
+      ((await rpc(url, "block_search", { query })).result as { blocks: { block: { header: RpcHeader } }[] }).blocks.map(
+        ({ block }) => block.header.height,
+      );
     await eventually(async () =>
       expect(await blocks(`batch.size='1' AND block.height=${tx.height}`)).toEqual([tx.height]),
     );

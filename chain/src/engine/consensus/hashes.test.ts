@@ -3,7 +3,8 @@ import { Block } from "cosmjs-types/tendermint/types/block";
 import { BlockMeta } from "cosmjs-types/tendermint/types/types";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { blockIdOfJson, commitOfJson, type HeaderJson, headerOfJson } from "../testing/rpc-json.ts";
+import type { RpcHeader } from "../rpcTypes.ts";
+import { blockIdOfJson, commitOfJson, headerOfJson } from "../testing/rpc-json.ts";
 import {
   blockIdOf,
   commitHash,
@@ -23,7 +24,7 @@ import { precommitSignBytes } from "./vote.ts";
 type CommitJson = Parameters<typeof commitOfJson>[0];
 interface BlockReply {
   block_id: { hash: string; parts: { total: number; hash: string } };
-  block: { header: HeaderJson; data: { txs: string[] }; last_commit: CommitJson };
+  block: { header: RpcHeader; data: { txs: string[] }; last_commit: CommitJson };
 }
 
 const recorded = <T>(name: string): T =>
@@ -50,14 +51,14 @@ describe("hashes of blocks that a real CometBFT made", () => {
   });
 
   test("an encoded block has the recorded size", () => {
-    const { block_metas } = recorded<{ block_metas: { block_size: string; header: HeaderJson }[] }>("blockchain");
+    const { block_metas } = recorded<{ block_metas: { block_size: string; header: RpcHeader }[] }>("blockchain");
     const first = block_metas.find(({ header }) => header.height === "1");
     expect(String(blockIdOf(blockOf(recorded<BlockReply>("block_1"))).encoded.length)).toBe(first?.block_size);
     expect(BlockMeta.fromPartial({}).blockSize).toBe(0n);
   });
 
   test("validators, parameters and empty results hash to what the header says", () => {
-    const { header } = recorded<{ header: HeaderJson }>("header");
+    const { header } = recorded<{ header: RpcHeader }>("header");
     const { validators } = recorded<{ validators: { pub_key: { value: string }; voting_power: string }[] }>(
       "validators",
     );
@@ -88,7 +89,7 @@ describe("hashes of blocks that a real CometBFT made", () => {
   });
 
   test("the recorded precommit verifies over our sign bytes, and over no others", () => {
-    const { signed_header } = recorded<{ signed_header: { header: HeaderJson; commit: CommitJson } }>("commit");
+    const { signed_header } = recorded<{ signed_header: { header: RpcHeader; commit: CommitJson } }>("commit");
     const commit = commitOfJson(signed_header.commit);
     const { timestamp, signature } = commit.signatures[0]!;
     const { validators } = recorded<{ validators: { pub_key: { value: string } }[] }>("validators");
@@ -101,7 +102,7 @@ describe("hashes of blocks that a real CometBFT made", () => {
 });
 
 interface NewBlock {
-  readonly block: { readonly header: HeaderJson };
+  readonly block: { readonly header: RpcHeader };
   readonly result_finalize_block: {
     readonly tx_results?: readonly {
       code: number;

@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { headerHash } from "../consensus/hashes.ts";
+import type { RpcHeader } from "../rpcTypes.ts";
 import { crashOptions, startSolo } from "../testing/crash.ts";
 import { KvApp, type KvFaults } from "../testing/kv-app.ts";
 import { rpc } from "../testing/rpc-client.ts";
-import { type HeaderJson, headerOfJson } from "../testing/rpc-json.ts";
+import { headerOfJson } from "../testing/rpc-json.ts";
 import { temporaryFolder } from "../testing/temporary.ts";
 import { SoloEngine } from "./engine.ts";
 
@@ -40,7 +41,7 @@ const untilHeight = async (engine: SoloEngine, height: bigint) => {
 
 interface BlockReply {
   block_id: { hash: string };
-  block: { header: HeaderJson; data: { txs: string[] } };
+  block: { header: RpcHeader; data: { txs: string[] } };
 }
 
 /** Walks the whole chain over the RPC: every header hashes to its id and names the block before it, and time rises. */

@@ -1,36 +1,15 @@
 import { BlockID, Commit, Header } from "cosmjs-types/tendermint/types/types";
 import { parseTime } from "../consensus/time.ts";
+import type { RpcBlockId, RpcCommit, RpcHeader } from "../rpcTypes.ts";
 
 // Reads the RPC's JSON back into the messages that are hashed and signed: only tests need this direction.
 
-interface BlockIdJson {
-  readonly hash: string;
-  readonly parts: { readonly total: number; readonly hash: string };
-}
-
-export interface HeaderJson {
-  readonly version: { readonly block: string; readonly app?: string };
-  readonly chain_id: string;
-  readonly height: string;
-  readonly time: string;
-  readonly last_block_id: BlockIdJson;
-  readonly last_commit_hash: string;
-  readonly data_hash: string;
-  readonly validators_hash: string;
-  readonly next_validators_hash: string;
-  readonly consensus_hash: string;
-  readonly app_hash: string;
-  readonly last_results_hash: string;
-  readonly evidence_hash: string;
-  readonly proposer_address: string;
-}
-
 const hex = (text: string) => new Uint8Array(Buffer.from(text, "hex"));
 
-export const blockIdOfJson = ({ hash, parts }: BlockIdJson): BlockID =>
+export const blockIdOfJson = ({ hash, parts }: RpcBlockId): BlockID =>
   BlockID.fromPartial({ hash: hex(hash), partSetHeader: { total: parts.total, hash: hex(parts.hash) } });
 
-export const headerOfJson = (json: HeaderJson): Header =>
+export const headerOfJson = (json: RpcHeader): Header =>
   Header.fromPartial({
     version: { block: BigInt(json.version.block), app: BigInt(json.version.app ?? "0") },
     chainId: json.chain_id,
@@ -48,12 +27,7 @@ export const headerOfJson = (json: HeaderJson): Header =>
     proposerAddress: hex(json.proposer_address),
   });
 
-export const commitOfJson = (json: {
-  height: string;
-  round: number;
-  block_id: BlockIdJson;
-  signatures: { block_id_flag: number; validator_address: string; timestamp: string; signature: string | null }[];
-}): Commit =>
+export const commitOfJson = (json: RpcCommit): Commit =>
   Commit.fromPartial({
     height: BigInt(json.height),
     round: json.round,

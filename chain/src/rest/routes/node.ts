@@ -2,13 +2,13 @@
 import { DENOM, fromHex, toBase64 } from "@karat/common";
 import { params } from "@karat/proto";
 import { GetNodeInfoRequest, GetNodeInfoResponse } from "cosmjs-types/cosmos/base/tendermint/v1beta1/query";
+import type { RpcBlock, RpcStatus, RpcValidators } from "../../engine/rpcTypes.ts";
 import { blockJson, validatorSetJson } from "../blocks.ts";
 import type { Input } from "../input.ts";
 import { toJson } from "../json.ts";
 import type { NodeRpc } from "../nodeRpc.ts";
 import { pageNumber } from "../pageNumber.ts";
 import { ask, get, query, type RestSources } from "../route.ts";
-import type { RpcBlock, RpcStatus, RpcValidators } from "../rpcTypes.ts";
 import { restError } from "../status.ts";
 
 const BASE = "/cosmos/base/tendermint/v1beta1";

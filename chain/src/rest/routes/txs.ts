@@ -1,13 +1,13 @@
 /** cosmos.tx: simulating, sending and finding transactions. */
 import { sha256, toBase64, toHex } from "@karat/common";
 import { SimulateRequest, SimulateResponse } from "cosmjs-types/cosmos/tx/v1beta1/service";
+import type { RpcBroadcast } from "../../engine/rpcTypes.ts";
 import { base64Of, type Input } from "../input.ts";
 import { toJson } from "../json.ts";
-import type { NodeRpc } from "../nodeRpc.ts";
 import { pageNumber } from "../pageNumber.ts";
 import { ask, get, post, type RestSources } from "../route.ts";
-import type { RpcBroadcast, RpcTx, RpcTxSearch } from "../rpcTypes.ts";
-import { invalidArgument, isInvalidArgument, restError } from "../status.ts";
+import { invalidArgument, isInvalidArgument } from "../status.ts";
+import { blockTime, blockTimes, findTx, searchTxs } from "../txIndex.ts";
 import { broadcastJson, refusalOf, txJson, txResponseJson } from "../txs.ts";
 
 const TXS = "/cosmos/tx/v1beta1";
@@ -48,34 +48,12 @@ function txBytes(body: unknown): Uint8Array {
 }
 
 async function byHash({ rpc }: RestSources, input: Input) {
-  const hash = input.path("hash").replace(/^0x/, "");
-  if (!/^[0-9a-fA-F]{64}$/.test(hash)) throw invalidArgument("the hash is 64 hex digits");
-  const found = await findTx(rpc, hash);
+  const found = await findTx(rpc, input.path("hash").replace(/^0x/, ""));
   const timestamp = await blockTime(rpc, found.height);
   return { body: { tx: txJson(found), tx_response: txResponseJson(found, timestamp) } };
 }
 
-async function findTx(rpc: NodeRpc, hash: string): Promise<RpcTx> {
-  try {
-    return (await rpc.call("tx", { hash: toBase64(Buffer.from(hash, "hex")), prove: false })) as RpcTx;
-  } catch (error) {
-    if (!isInvalidArgument(error) || !error.message.includes("not found")) throw error;
-    throw restError("rest/not-found", `tx not found: ${hash.toUpperCase()}`);
-  }
-}
-
-/** Of the block's header; empty where the node does not keep the block any more. */
-async function blockTime(rpc: NodeRpc, height: string): Promise<string> {
-  try {
-    const { header } = (await rpc.call("header", { height })) as { header: { time: string } | null };
-    return header?.time ?? "";
-  } catch (error) {
-    if (isInvalidArgument(error)) return "";
-    throw error;
-  }
-}
-
-const ORDERS: Readonly<Record<string, string>> = {
+const ORDERS: Readonly<Record<string, "asc" | "desc">> = {
   "": "asc",
   ORDER_BY_UNSPECIFIED: "asc",
   ORDER_BY_ASC: "asc",
@@ -88,16 +66,10 @@ const ORDERS: Readonly<Record<string, string>> = {
 async function search({ rpc }: RestSources, input: Input) {
   const query = input.query("query") || input.queries("events").join(" AND ");
   if (query === "") throw invalidArgument("query must be declared, like message.sender='karat1…'");
-  const order = input.query("order_by");
-  if (!Object.hasOwn(ORDERS, order)) throw invalidArgument("order_by is ORDER_BY_ASC or ORDER_BY_DESC");
-  const { page, limit } = pageNumber(input);
-  const found = (await rpc.call("tx_search", {
-    query,
-    prove: false,
-    page: page.toString(),
-    per_page: limit.toString(),
-    order_by: ORDERS[order],
-  })) as RpcTxSearch;
+  const named = input.query("order_by");
+  const order = Object.hasOwn(ORDERS, named) ? ORDERS[named] : undefined;
+  if (order === undefined) throw invalidArgument("order_by is ORDER_BY_ASC or ORDER_BY_DESC");
+  const found = await searchTxs(rpc, { query, order, ...pageNumber(input) });
   const txs = found.txs ?? [];
   const times = await blockTimes(rpc, txs);
   return {
@@ -108,15 +80,6 @@ async function search({ rpc }: RestSources, input: Input) {
       total: found.total_count,
     },
   };
-}
-
-/** One after the other: a page has at most a hundred, and the node other things to do. */
-async function blockTimes(rpc: NodeRpc, txs: readonly RpcTx[]): Promise<Map<string, string>> {
-  const times = new Map<string, string>();
-  for (const { height } of txs) {
-    if (!times.has(height)) times.set(height, await blockTime(rpc, height));
-  }
-  return times;
 }
 
 export const txRoutes = [

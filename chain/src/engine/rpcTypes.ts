@@ -1,4 +1,4 @@
-/** The parts of CometBFT's RPC answers that are passed on: hashes in upper-case hex, other bytes base64, 64-bit numbers as text. */
+/** The parts of CometBFT's RPC answers that are read here: hashes in upper-case hex, other bytes base64, 64-bit numbers as text. */
 
 export interface RpcBlockId {
   readonly hash: string;
