@@ -7,6 +7,8 @@
  *     data/state/                       the application's state (LMDB)
  *     data/snapshots/                   snapshots for peers
  *     data/solo/ or comet/              what the engine keeps
+ *     data/lock.db, lock.pid            held by the process that has the home open
+ *     data/state-sync-unfinished        there while a first start takes the state from a snapshot
  */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,6 +23,7 @@ import {
 import { type GenesisJson, readGenesis } from "../engine/index.ts";
 
 export const homePaths = (home: string) => ({
+  data: join(home, "data"),
   genesis: join(home, "config", "genesis.json"),
   validatorKey: join(home, "config", "priv_validator_key.json"),
   nodeKey: join(home, "config", "node_key.json"),

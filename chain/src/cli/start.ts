@@ -3,10 +3,20 @@ import { createLogger, KaratError, type Logger, messageOf } from "@karat/common"
 import { createKaratApp, STORE_NAMES } from "../app/compose.ts";
 import { FileSnapshots } from "../app/fileSnapshots.ts";
 import type { KaratApp } from "../app/karatApp.ts";
-import { CometEngine, type GenesisJson, type RunningEngine, SoloEngine } from "../engine/index.ts";
-import { applicationQuery, httpNodeRpc, type RestServer, startRest } from "../rest/index.ts";
+import type { Application } from "../engine/abci.ts";
+import { CometEngine, type CometStateSync, type GenesisJson, type RunningEngine, SoloEngine } from "../engine/index.ts";
+import {
+  applicationQuery,
+  httpNodeRpc,
+  type NodeRpc,
+  type RestServer,
+  startRest,
+  withEngineQueries,
+} from "../rest/index.ts";
 import { LmdbCommitStore } from "../store/index.ts";
 import { ensureNodeKey, homePaths, readHomeGenesis, readValidatorKey } from "./home.ts";
+import { lockHome } from "./lock.ts";
+import { prepareStateSync, type StateSyncSettings, stateSyncSettings } from "./stateSync.ts";
 import { announce, hostAndPort, oneOf, readOptions, wholeNumber } from "./usage.ts";
 
 const NAMES = [
@@ -24,21 +34,31 @@ const NAMES = [
   "metrics",
   "snapshot-interval",
   "start-timeout-ms",
+  "state-sync",
+  "trust",
   "log-level",
   "check-invariants",
 ] as const;
 
 interface Opened {
   readonly app: KaratApp;
+  /** What the engine drives. */
+  readonly application: Application;
   readonly store: LmdbCommitStore;
 }
+
+/** One connection of CometBFT carries all queries: one that waits for the engine's index must not hold up the rest for long. */
+const INDEX_TIMEOUT_MS = 2_000;
+
+/** Puts something between the engine and the application. */
+export type Decorate = (application: Application) => Application;
 
 /**
  * `start --home <dir> --engine solo|cometbft [--rpc 127.0.0.1:26657] [--rest 127.0.0.1:1317] [--block-time-ms 1000] …`: runs a node
  * until SIGTERM or SIGINT. Prints `{"event":"listening","rpc":…}` once the RPC answers, with `rest` where that was asked for.
- * Rejects where the engine halts by itself.
+ * Rejects where the engine halts by itself, and with `home_locked` where another process has the home open.
  */
-export async function start(args: readonly string[]): Promise<void> {
+export async function start(args: readonly string[], decorate: Decorate = (application) => application): Promise<void> {
   const options = readOptions(args, NAMES, ["home", "engine"]);
   const engine = oneOf(options.engine, "engine", ["solo", "cometbft"]);
   const settings = {
@@ -60,6 +80,7 @@ export async function start(args: readonly string[]): Promise<void> {
     ...optional(options["start-timeout-ms"], (text) => ({
       startTimeoutMs: wholeNumber(text, "start-timeout-ms", 1_000, 3_600_000),
     })),
+    ...optional(options["state-sync"], (servers) => ({ stateSync: stateSyncSettings(servers, options.trust) })),
     checkInvariants: oneOf(options["check-invariants"] ?? "no", "check-invariants", ["yes", "no"]) === "yes",
   };
   const log = createLogger(
@@ -71,7 +92,7 @@ export async function start(args: readonly string[]): Promise<void> {
   process.once("SIGTERM", onSignal);
   process.once("SIGINT", onSignal);
   try {
-    await runNode(settings, log, stop.signal);
+    await runNode(settings, log, stop.signal, decorate);
   } finally {
     process.off("SIGTERM", onSignal);
     process.off("SIGINT", onSignal);
@@ -93,13 +114,26 @@ interface Settings {
   readonly metricsListen?: string;
   readonly snapshotInterval: number;
   readonly startTimeoutMs?: number;
+  readonly stateSync?: StateSyncSettings;
   readonly checkInvariants: boolean;
 }
 
-async function runNode(settings: Settings, log: Logger, signal: AbortSignal): Promise<void> {
+async function runNode(settings: Settings, log: Logger, signal: AbortSignal, decorate: Decorate): Promise<void> {
+  const lock = await lockHome(settings.home);
+  try {
+    await runLocked(settings, log, signal, decorate);
+  } finally {
+    lock.release();
+  }
+}
+
+async function runLocked(settings: Settings, log: Logger, signal: AbortSignal, decorate: Decorate): Promise<void> {
   const genesis = await readHomeGenesis(settings.home);
   const validatorKey = (await readValidatorKey(settings.home)).seed;
-  const open = () => openApp(settings, genesis, log);
+  const { stateSync } = settings;
+  const sync = stateSync && (await prepareStateSync(settings.home, stateSync, genesis, log));
+  const index = httpNodeRpc(() => engine?.rpcUrl, { timeoutMs: INDEX_TIMEOUT_MS });
+  const open = () => openApp(settings, genesis, index, decorate, log);
   const opened: Opened[] = [];
   const close = (one: Opened) => {
     opened.splice(opened.indexOf(one), 1);
@@ -115,16 +149,18 @@ async function runNode(settings: Settings, log: Logger, signal: AbortSignal): Pr
   try {
     engine =
       settings.engine === "solo"
-        ? await openSolo(settings, genesis, validatorKey, (await openOne()).app, log, signal)
+        ? await openSolo(settings, genesis, validatorKey, (await openOne()).application, log, signal)
         : await openComet(
             settings,
             genesis,
             validatorKey,
             openOne,
-            (app) => close(opened.find((one) => one.app === app)!),
+            (application) => close(opened.find((one) => one.application === application)!),
+            sync?.comet,
             log,
             signal,
           );
+    await sync?.finished();
     rest = await openRest(settings, engine, () => opened.at(-1)?.app, log);
     announce("listening", {
       rpc: engine.rpcUrl,
@@ -160,7 +196,13 @@ async function openRest(
   });
 }
 
-async function openApp(settings: Settings, genesis: GenesisJson, log: Logger): Promise<Opened> {
+async function openApp(
+  settings: Settings,
+  genesis: GenesisJson,
+  index: NodeRpc,
+  decorate: Decorate,
+  log: Logger,
+): Promise<Opened> {
   const paths = homePaths(settings.home);
   await mkdir(paths.state, { recursive: true });
   const store = LmdbCommitStore.open({ path: paths.state, names: STORE_NAMES });
@@ -178,7 +220,7 @@ async function openApp(settings: Settings, genesis: GenesisJson, log: Logger): P
       checkInvariants: settings.checkInvariants,
       snapshots,
     });
-    return { app, store };
+    return { app, application: decorate(withEngineQueries(app, index, log)), store };
   } catch (error) {
     store.close();
     throw error;
@@ -189,11 +231,11 @@ function openSolo(
   settings: Settings,
   genesis: GenesisJson,
   validatorKey: Uint8Array,
-  application: KaratApp,
+  application: Application,
   log: Logger,
   signal: AbortSignal,
 ): Promise<RunningEngine> {
-  if (settings.p2p !== undefined || settings.peers.length > 0) {
+  if (settings.p2p !== undefined || settings.peers.length > 0 || settings.stateSync !== undefined) {
     throw new KaratError("usage", "the solo engine has no peers: use --engine cometbft");
   }
   return SoloEngine.open({
@@ -215,14 +257,15 @@ async function openComet(
   genesis: GenesisJson,
   validatorKey: Uint8Array,
   open: () => Promise<Opened>,
-  close: (application: KaratApp) => void,
+  close: (application: Application) => void,
+  stateSync: CometStateSync | undefined,
   log: Logger,
   signal: AbortSignal,
 ): Promise<RunningEngine> {
   const { p2p } = settings;
   return CometEngine.open({
-    openApplication: async () => (await open()).app,
-    closeApplication: async (application) => close(application as KaratApp),
+    openApplication: async () => (await open()).application,
+    closeApplication: async (application) => close(application),
     genesis,
     dir: homePaths(settings.home).comet,
     validatorKey,
@@ -240,6 +283,7 @@ async function openComet(
     ...(settings.moniker !== undefined && { moniker: settings.moniker }),
     ...(settings.metricsListen !== undefined && { metricsListen: settings.metricsListen }),
     ...(settings.startTimeoutMs !== undefined && { startTimeoutMs: settings.startTimeoutMs }),
+    ...(stateSync !== undefined && { stateSync }),
     log: log.child({ part: "engine" }),
     signal,
   });

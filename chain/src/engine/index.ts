@@ -1,6 +1,6 @@
 export type { Application, RunningEngine } from "./abci.ts";
 export { cacheFolder, ensureCometBft, findCometBft } from "./cometbft/binary.ts";
-export { type CometSettings, nodeIdOf, writeCometHome } from "./cometbft/home.ts";
+export { type CometSettings, type CometStateSync, nodeIdOf, writeCometHome } from "./cometbft/home.ts";
 export { type AbciServer, type AbciServerOptions, serveAbci } from "./cometbft/server.ts";
 export { CometEngine, type CometOptions } from "./cometbft/supervisor.ts";
 export { type GenesisJson, readGenesis, singleValidatorGenesis } from "./consensus/genesis.ts";

@@ -66,7 +66,11 @@ export interface RpcStatus {
     readonly moniker: string;
     readonly other: { readonly tx_index: string; readonly rpc_address: string };
   };
-  readonly sync_info: { readonly catching_up: boolean };
+  readonly sync_info: {
+    readonly latest_block_height: string;
+    readonly earliest_block_height: string;
+    readonly catching_up: boolean;
+  };
 }
 
 export interface RpcEvent {

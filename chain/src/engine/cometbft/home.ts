@@ -3,6 +3,17 @@ import { join } from "node:path";
 import { type GenesisJson, genesisJson, parseGenesis } from "../consensus/genesis.ts";
 import { type Ed25519Key, privateKeyJson, publicKeyJson } from "../consensus/keys.ts";
 
+/** Joining by a snapshot: the block that is trusted, and who serves the light blocks that follow from it. */
+export interface CometStateSync {
+  /** `http://host:port`, at least two. */
+  readonly servers: readonly string[];
+  readonly height: bigint;
+  /** Of that block, in hex. */
+  readonly hash: string;
+  /** How long after its time a block may be trusted. */
+  readonly trustPeriodMs: number;
+}
+
 export interface CometSettings {
   readonly moniker: string;
   /** Address of the ABCI server, `tcp://…` or `unix://…`. */
@@ -21,6 +32,8 @@ export interface CometSettings {
   /** `host:port` of Prometheus metrics; absent, none. */
   readonly metricsListen?: string;
   readonly logLevel: "error" | "info" | "debug";
+  /** Absent, the node takes all blocks. */
+  readonly stateSync?: CometStateSync;
 }
 
 /** A node's name on the network: the address of its node key in lower-case hex. */
@@ -96,7 +109,21 @@ allow_duplicate_ip = true
 timeout_commit = ${ms(settings.blockTimeMs)}
 create_empty_blocks_interval = ${idle === undefined ? '"0s"' : ms(idle)}
 
-[instrumentation]
+${stateSyncToml(settings.stateSync)}[instrumentation]
 prometheus = ${metrics !== undefined}
 ${metrics === undefined ? "" : `prometheus_listen_addr = ${str(metrics)}\n`}`;
+}
+
+/** CometBFT looks for snapshots for no less than five seconds. */
+function stateSyncToml(sync: CometStateSync | undefined): string {
+  if (sync === undefined) return "";
+  return `[statesync]
+enable = true
+rpc_servers = ${str(sync.servers.join(","))}
+trust_height = ${sync.height}
+trust_hash = ${str(sync.hash)}
+trust_period = ${ms(sync.trustPeriodMs)}
+discovery_time = "5s"
+
+`;
 }

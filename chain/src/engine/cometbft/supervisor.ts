@@ -7,7 +7,8 @@ import type { GenesisJson } from "../consensus/genesis.ts";
 import { ed25519Key } from "../consensus/keys.ts";
 import { ensureCometBft } from "./binary.ts";
 import { freePort } from "./free-port.ts";
-import { nodeIdOf, writeCometHome } from "./home.ts";
+import { type CometStateSync, nodeIdOf, writeCometHome } from "./home.ts";
+import { endOrphan, rememberPid } from "./orphan.ts";
 import { type AbciServer, serveAbci } from "./server.ts";
 
 export interface CometOptions {
@@ -38,8 +39,10 @@ export interface CometOptions {
   readonly binary?: string;
   /** How often in a row both may be started again before the engine gives up. */
   readonly maxRestarts?: number;
-  /** How long block 1 may take. A node that waits for its peers needs more than the default minute. */
+  /** How long the first block may take: a minute by default, ten with state sync. A node that waits for its peers may need more. */
   readonly startTimeoutMs?: number;
+  /** Takes the state from a peer's snapshot. Only for a home and an application without blocks. */
+  readonly stateSync?: CometStateSync;
 }
 
 const DEFAULT_RESTARTS = 5;
@@ -49,6 +52,7 @@ const MAX_BACKOFF_MS = 30_000;
 const HEALTHY_MS = 60_000;
 const STOP_TIMEOUT_MS = 15_000;
 const START_TIMEOUT_MS = 60_000;
+const STATE_SYNC_TIMEOUT_MS = 600_000;
 const POLL_MS = 100;
 const PORT_ATTEMPTS = 3;
 const OUTPUT_LINES_KEPT = 20;
@@ -140,6 +144,7 @@ export class CometEngine implements RunningEngine {
     try {
       abci = await serveAbci({ application, listen: "tcp://127.0.0.1:0", log: this.#log });
       await this.#writeHome(abci.address);
+      await endOrphan(this.#options.dir, this.#log);
       this.#run = { application, abci, startedAt: Date.now(), ...this.#spawn(this.#options.dir) };
     } catch (error) {
       await abci?.stop();
@@ -149,7 +154,7 @@ export class CometEngine implements RunningEngine {
   }
 
   async #writeHome(proxyApp: string): Promise<void> {
-    const { genesis, dir, rpc, p2p, blockTimeMs, blockTimeIdleMs, metricsListen } = this.#options;
+    const { genesis, dir, rpc, p2p, blockTimeMs, blockTimeIdleMs, metricsListen, stateSync } = this.#options;
     const validatorKey = ed25519Key(this.#options.validatorKey);
     await writeCometHome({
       home: dir,
@@ -166,6 +171,7 @@ export class CometEngine implements RunningEngine {
         blockTimeMs,
         ...(blockTimeIdleMs === undefined ? {} : { blockTimeIdleMs }),
         ...(metricsListen === undefined ? {} : { metricsListen }),
+        ...(stateSync === undefined ? {} : { stateSync }),
         logLevel: "error",
       },
     });
@@ -188,13 +194,15 @@ export class CometEngine implements RunningEngine {
         resolve();
       });
     });
+    if (child.pid !== undefined) rememberPid(dir, child.pid);
     this.#log.info({ pid: child.pid, dir }, "started CometBFT");
     return { child, exited, output };
   }
 
   /** Waits until the RPC speaks of a committed block. */
   async #untilReady(): Promise<void> {
-    const timeout = this.#options.startTimeoutMs ?? START_TIMEOUT_MS;
+    const { startTimeoutMs, stateSync } = this.#options;
+    const timeout = startTimeoutMs ?? (stateSync === undefined ? START_TIMEOUT_MS : STATE_SYNC_TIMEOUT_MS);
     const deadline = Date.now() + timeout;
     const run = this.#run!;
     const nodeId = nodeIdOf(ed25519Key(this.#options.nodeKey ?? this.#options.validatorKey));
