@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { bech32 } from "@scure/base";
-import { sha256 } from "./secp256k1.ts";
+import { sha256 } from "./secp256k1/index.ts";
 
 export const ADDRESS_PREFIX = "karat";
 export const DENOM = "ukarat";

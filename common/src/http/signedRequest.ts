@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { fromBase64, toBase64, toHex } from "../bytes.ts";
 import { KaratError } from "../errors.ts";
-import { sha256 } from "../secp256k1.ts";
+import { sha256 } from "../secp256k1/index.ts";
 import type { ReplayGuard } from "./replayGuard.ts";
 
 /** A request is accepted when its time is within this distance of the receiver's clock. */

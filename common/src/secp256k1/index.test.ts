@@ -8,7 +8,7 @@ import {
   sha256,
   signDigest,
   verifySignature,
-} from "./index.ts";
+} from "../index.ts";
 
 const digest = sha256(new TextEncoder().encode("karat"));
 

@@ -1,0 +1,54 @@
+/** secp256k1 by libsecp256k1. Signatures are 64 bytes r‖s with low s; keys are 33-byte compressed points. */
+import { hash, randomBytes } from "node:crypto";
+import type { Secp256k1 } from "./implementation.ts";
+import { selectSecp256k1 } from "./select.ts";
+
+const library = await selectSecp256k1();
+
+/** Which build of libsecp256k1 this process has. */
+export const secp256k1Build: Secp256k1["name"] = library.name;
+
+/** True iff `signature` (64 bytes, low S) over the 32-byte `digest` is by `publicKey`. Malformed input is false. */
+export function verifySignature(digest: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
+  return verifyWith(library, digest, signature, publicKey);
+}
+
+/** The same by a given build. */
+export function verifyWith(
+  build: Secp256k1,
+  digest: Uint8Array,
+  signature: Uint8Array,
+  publicKey: Uint8Array,
+): boolean {
+  if (digest.length !== 32 || signature.length !== 64 || publicKey.length !== 33) return false;
+  try {
+    return build.verify(digest, signature, publicKey);
+  } catch {
+    return false; // not a point, or r or s out of range
+  }
+}
+
+/** Deterministic (RFC 6979), low-S signature over a 32-byte digest. */
+export function signDigest(digest: Uint8Array, privateKey: Uint8Array): Uint8Array {
+  if (digest.length !== 32 || privateKey.length !== 32) throw new RangeError("digest and private key have 32 bytes");
+  return library.sign(digest, privateKey);
+}
+
+/** Compressed; throws for what is no private key. */
+export function publicKeyOf(privateKey: Uint8Array): Uint8Array {
+  if (privateKey.length !== 32) throw new RangeError("a private key has 32 bytes");
+  return library.publicKeyOf(privateKey);
+}
+
+export function isPublicKey(bytes: Uint8Array): boolean {
+  return bytes.length === 33 && library.isPublicKey(bytes);
+}
+
+export function newPrivateKey(): Uint8Array {
+  for (;;) {
+    const key = Uint8Array.from(randomBytes(32));
+    if (library.isPrivateKey(key)) return key;
+  }
+}
+
+export const sha256 = (bytes: Uint8Array): Uint8Array => Uint8Array.from(hash("sha256", bytes, "buffer"));
