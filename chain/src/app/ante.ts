@@ -127,7 +127,7 @@ function checkSignature(
     throw new ChainError(SDK.unknownAddress, `account ${signer} does not exist: unknown address`);
   }
   const info = tx.authInfo.signerInfos[index]!;
-  const publicKey = publicKeyOf(account, info.publicKey, simulate);
+  const publicKey = signingKeyOf(account, info.publicKey, simulate);
   ctx.gas.consume(GAS.signature, "ante verify: secp256k1");
   if (!simulate) {
     if (info.sequence !== account.sequence) {
@@ -145,7 +145,7 @@ function checkSignature(
 }
 
 /** The account's own key, or the transaction's where it is the first one and hashes to the address. */
-function publicKeyOf(account: Account, given: Any | undefined, simulate: boolean): Uint8Array | undefined {
+export function signingKeyOf(account: Account, given: Any | undefined, simulate = false): Uint8Array | undefined {
   if (given === undefined) return account.publicKey;
   if (given.typeUrl !== SECP256K1_TYPE_URL) {
     throw new ChainError(SDK.invalidPubKey, `public key type ${JSON.stringify(given.typeUrl)}: invalid pubkey`);

@@ -1,12 +1,13 @@
 import { type Logger, messageOf, sha256, toHex } from "@karat/common";
 import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
 import type { Any } from "cosmjs-types/google/protobuf/any";
-import { type AnteDeps, type Lane, runAnte } from "./ante.ts";
+import { type AnteDeps, type Lane, runAnte, signingKeyOf } from "./ante.ts";
 import { type BlockInfo, meteredContext } from "./context.ts";
 import { ChainError, isChainError, SDK } from "./errors.ts";
 import { LimitedGas, QUERY_GAS_LIMIT } from "./gas.ts";
-import type { ChainEvent } from "./module.ts";
+import type { ChainEvent, Context } from "./module.ts";
 import type { Router } from "./router.ts";
+import type { SignatureCheck } from "./signatures/verified.ts";
 import type { State } from "./state.ts";
 import { BoundedCache } from "./tx/cache.ts";
 import { type DecodedTx, decodeTx } from "./tx/decode.ts";
@@ -14,6 +15,9 @@ import { SignatureVerifier } from "./tx/signatures.ts";
 
 /** `check`: what happens before the messages only. `simulate`: everything, without signatures and fee minimum. */
 export type Mode = "check" | "deliver" | "simulate";
+
+/** Signatures of transactions by their signers, and of what parties signed inside the messages. */
+export type SignaturePart = "transactions" | "records";
 
 export interface TxOutcome {
   /** 0 when everything went well. */
@@ -63,6 +67,37 @@ export class TxRunner {
       this.#log.error({ tx: toHex(sha256(bytes)), error: messageOf(error) }, "a transaction met a fault");
       return failure(new ChainError(SDK.logic, "the transaction met a fault of this node"), 0n, 0n, [], undefined, []);
     }
+  }
+
+  /**
+   * The signatures that the transaction will be asked for, its own and those of the records inside, as far as they can be
+   * told from `ctx` without executing anything. Never throws: what cannot be told is left to the execution.
+   */
+  signatureChecks(bytes: Uint8Array, ctx: Context, parts: readonly SignaturePart[]): SignatureCheck[] {
+    try {
+      const tx = this.#decode(bytes);
+      return [
+        ...(parts.includes("transactions") ? this.#ownChecks(tx, ctx) : []),
+        ...(parts.includes("records")
+          ? tx.messages.flatMap(({ handler, value }) => [...(handler.signatures?.(ctx, value) ?? [])])
+          : []),
+      ];
+    } catch (error) {
+      if (!isChainError(error)) {
+        this.#log.error({ error: messageOf(error) }, "the signatures of a transaction cannot be told ahead");
+      }
+      return [];
+    }
+  }
+
+  #ownChecks(tx: DecodedTx, ctx: Context): SignatureCheck[] {
+    return tx.signers.flatMap((signer, index) => {
+      const account = this.#ante.accounts.get(ctx, signer);
+      const info = tx.authInfo.signerInfos[index]!;
+      const publicKey = account && signingKeyOf(account, info.publicKey);
+      if (account === undefined || publicKey === undefined) return [];
+      return [this.#verifier.check(tx, index, { ...account, sequence: info.sequence }, publicKey)];
+    });
   }
 
   #run(mode: Mode, bytes: Uint8Array, state: State, block: BlockInfo, maxGas: bigint): TxOutcome {

@@ -6,12 +6,13 @@ import type { CommitStore } from "../store/types.ts";
 import { abciEvents, abciTxResult, abciValidatorUpdate } from "./abciTypes.ts";
 import type { AnteDeps } from "./ante.ts";
 import { type BlockInfo, blockContext } from "./context.ts";
-import { type Mode, type TxOutcome, TxRunner } from "./execute.ts";
+import { type Mode, type SignaturePart, type TxOutcome, TxRunner } from "./execute.ts";
 import { type AppState, initGenesis } from "./initGenesis.ts";
 import type { ChainEvent, Context, Module, QueryHandler, ValidatorUpdate } from "./module.ts";
 import { acceptable, selectTransactions } from "./proposals.ts";
 import { answerQuery } from "./query.ts";
 import { createRouter, type Router } from "./router.ts";
+import type { SignatureCheck } from "./signatures/verified.ts";
 import { rejectSnapshots, type SnapshotService } from "./snapshots.ts";
 import { State } from "./state.ts";
 import { blockLimits, chainIdOf, initSystem, lastBlock, recordBlock } from "./system.ts";
@@ -193,6 +194,16 @@ export class KaratApp implements Application {
   /** Runs a transaction on top of what CheckTx has seen, without signatures or fee minimum; nothing remains. */
   simulate(tx: Uint8Array): TxOutcome {
     return this.#run("simulate", tx, this.#check.branch(), this.#nextBlock());
+  }
+
+  /** Signatures that these transactions will be asked for, by the committed state; for verifying them ahead. */
+  *signatureChecks(
+    txs: readonly Uint8Array[],
+    parts: readonly SignaturePart[] = ["transactions", "records"],
+  ): Generator<SignatureCheck> {
+    if (this.#runner === undefined) return;
+    const ctx = blockContext(this.#nextBlock(), this.#base());
+    for (const tx of txs) yield* this.#runner.signatureChecks(tx, ctx, parts);
   }
 
   /** Broken invariants of the committed state; empty when all hold. */

@@ -6,6 +6,7 @@
  * constructor. Everything here is deterministic: no clock, no randomness, no I/O.
  */
 import type { Writer } from "../store/types.ts";
+import type { SignatureCheck } from "./signatures/verified.ts";
 
 export interface EventAttribute {
   readonly key: string;
@@ -47,6 +48,11 @@ export interface MessageHandler<T = unknown> {
   signers(message: T): readonly string[];
   /** Phase 1: what can be said without state. Throws ChainError. */
   checkStateless(message: T): void;
+  /**
+   * The signatures that `execute` will most likely ask `verifyOnce` about, from what is on chain now: they are verified
+   * ahead, in other threads. A guess, and only for speed: what is missing or wrong here changes no result. Reads only.
+   */
+  signatures?(ctx: Context, message: T): Iterable<SignatureCheck>;
   /** Phases 2 and 3: checks against state, then writes. Returns the response message. Throws ChainError. */
   execute(ctx: Context, message: T): object;
 }

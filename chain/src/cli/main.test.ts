@@ -182,4 +182,4 @@ test("a solo node takes CosmJS transactions, survives SIGTERM and SIGKILL, and e
 
   const genesis = JSON.parse(readFileSync(join(home, "config", "genesis.json"), "utf8"));
   expect(genesis.validators).toMatchObject([{ power: "10" }]);
-});
+}, 120_000);

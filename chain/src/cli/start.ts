@@ -1,8 +1,9 @@
 import { mkdir } from "node:fs/promises";
-import { createLogger, KaratError, type Logger, messageOf } from "@karat/common";
+import { createLogger, KaratError, type Logger, messageOf, secp256k1Build } from "@karat/common";
 import { createKaratApp, STORE_NAMES } from "../app/compose.ts";
 import { FileSnapshots } from "../app/fileSnapshots.ts";
 import type { KaratApp } from "../app/karatApp.ts";
+import { SignaturePool, SignaturesAhead } from "../app/signatures/index.ts";
 import type { Application } from "../engine/abci.ts";
 import { CometEngine, type CometStateSync, type GenesisJson, type RunningEngine, SoloEngine } from "../engine/index.ts";
 import {
@@ -42,7 +43,7 @@ const NAMES = [
 
 interface Opened {
   readonly app: KaratApp;
-  /** What the engine drives. */
+  /** What the engine drives: the same, with its signatures verified ahead. */
   readonly application: Application;
   readonly store: LmdbCommitStore;
 }
@@ -133,7 +134,9 @@ async function runLocked(settings: Settings, log: Logger, signal: AbortSignal, d
   const { stateSync } = settings;
   const sync = stateSync && (await prepareStateSync(settings.home, stateSync, genesis, log));
   const index = httpNodeRpc(() => engine?.rpcUrl, { timeoutMs: INDEX_TIMEOUT_MS });
-  const open = () => openApp(settings, genesis, index, decorate, log);
+  const pool = new SignaturePool({ log: log.child({ part: "signatures" }) });
+  log.info({ library: `libsecp256k1 ${secp256k1Build}` }, "signatures are verified");
+  const open = () => openApp(settings, genesis, index, pool, decorate, log);
   const opened: Opened[] = [];
   const close = (one: Opened) => {
     opened.splice(opened.indexOf(one), 1);
@@ -177,6 +180,7 @@ async function runLocked(settings: Settings, log: Logger, signal: AbortSignal, d
     await rest?.stop();
     await engine?.stop();
     for (const one of [...opened]) close(one);
+    await pool.close();
   }
 }
 
@@ -200,6 +204,7 @@ async function openApp(
   settings: Settings,
   genesis: GenesisJson,
   index: NodeRpc,
+  pool: SignaturePool,
   decorate: Decorate,
   log: Logger,
 ): Promise<Opened> {
@@ -220,7 +225,7 @@ async function openApp(
       checkInvariants: settings.checkInvariants,
       snapshots,
     });
-    return { app, application: decorate(withEngineQueries(app, index, log)), store };
+    return { app, application: decorate(withEngineQueries(new SignaturesAhead(app, pool), index, log)), store };
   } catch (error) {
     store.close();
     throw error;

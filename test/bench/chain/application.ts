@@ -1,17 +1,20 @@
 /**
- * The application alone: `node test/bench/chain/application.ts [--inferences 4096] [--round 512] [--batch 64] [--live 1000,10000,100000]`.
+ * The application alone: `node test/bench/chain/application.ts [--inferences 4096] [--round 512] [--batch 64] [--live 1000,10000,100000]
+ * [--seen no|yes]`.
  * Recorded blocks of start, finish and delivery batches (recording mode commit, no payloads) and verdicts are replayed through
  * FinalizeBlock and Commit on a fresh application over LMDB that has not seen them in CheckTx; transfers in the same run are the
- * baseline. Milliseconds depend on the machine; compare the ratios.
+ * baseline. With `--seen yes` every transaction passes CheckTx first, outside the measured time, as on a node that was there when
+ * it was sent: its threads know the signatures when the block comes. Milliseconds depend on the machine; compare the ratios.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { sha256, utf8 } from "@karat/common";
+import { sha256, silentLogger, utf8 } from "@karat/common";
 import { inference } from "@karat/proto";
 import { type Composition, composeModules, STORE_NAMES } from "../../../chain/src/app/compose.ts";
 import type { Module } from "../../../chain/src/app/module.ts";
+import { SignaturePool, SignaturesAhead, verifiedSignatures } from "../../../chain/src/app/signatures/index.ts";
 import { AppHarness } from "../../../chain/src/app/testing/index.ts";
 import { expiring, records } from "../../../chain/src/modules/inference/keys.ts";
 import { LmdbCommitStore } from "../../../chain/src/store/index.ts";
@@ -24,6 +27,7 @@ const { values } = parseArgs({
     round: { type: "string", default: "512" },
     batch: { type: "string", default: "64" },
     live: { type: "string", default: "1000,10000,100000" },
+    seen: { type: "string", default: "no" },
   },
 });
 const count = (text: string): number => {
@@ -33,6 +37,9 @@ const count = (text: string): number => {
 };
 const [inferences, round, batch] = [count(values.inferences), count(values.round), count(values.batch)];
 const line = (text = "") => void process.stdout.write(`${text}\n`);
+
+if (values.seen !== "yes" && values.seen !== "no") throw new RangeError("--seen is yes or no");
+const pool = values.seen === "yes" ? new SignaturePool({ log: silentLogger }) : undefined;
 
 interface Cost {
   /** CPU time in ms, of all threads. */
@@ -51,8 +58,9 @@ class Replay {
     this.#harness = new AppHarness({ ...CHAIN, store: this.#store, composition });
   }
 
-  run(blocks: readonly RecordedBlock[]): void {
+  async run(blocks: readonly RecordedBlock[]): Promise<void> {
     for (const { kind, records: held, request } of blocks) {
+      await this.#see(request.txs);
       const before = process.cpuUsage();
       this.#harness.app.finalizeBlock(request);
       this.#harness.app.commit();
@@ -63,6 +71,15 @@ class Replay {
       cost.bytes += request.txs.reduce((sum, tx) => sum + tx.length, 0);
       this.costs.set(kind, cost);
     }
+  }
+
+  /** Leaves the signatures known as a node has them: all of what passed CheckTx, or none. */
+  async #see(txs: readonly Uint8Array[]): Promise<void> {
+    verifiedSignatures.clear();
+    if (pool === undefined) return;
+    const ahead = new SignaturesAhead(this.#harness.app, pool);
+    for (const tx of txs) ahead.checkTx({ tx, type: 0 });
+    await pool.idle();
   }
 
   per(kind: Kind): number {
@@ -112,7 +129,7 @@ async function atSize(live: number): Promise<{ start: number; finish: number }> 
   await traffic.round(round, batch);
   await traffic.round(round, batch);
   const replay = new Replay(preloaded(live));
-  replay.run(blocks);
+  await replay.run(blocks);
   replay.close();
   return { start: replay.per("start"), finish: replay.per("finish") };
 }
@@ -142,17 +159,17 @@ function preloaded(live: number): Composition {
 const blocks = await recordTraffic();
 line(`${inferences} inferences in rounds of ${round}, batches of ${batch}, ${blocks.length} blocks`);
 const warmUp = new Replay();
-warmUp.run(blocks);
+await warmUp.run(blocks);
 warmUp.close();
 const measured = new Replay();
-measured.run(blocks);
+await measured.run(blocks);
 measured.close();
 report(measured);
 
 line();
 const observed = new Replay();
 const serving = blocks.findIndex(({ kind }) => kind === "start");
-observed.run(blocks.slice(0, serving));
+await observed.run(blocks.slice(0, serving));
 for (const [part, share] of await profiled(() => observed.run(blocks.slice(serving)))) {
   line(`${(100 * share).toFixed(1).padStart(5)} %  ${part}`);
 }
@@ -168,3 +185,4 @@ for (const live of values.live.split(",").map(count)) {
     `${String(live).padStart(7)} live records: start ${start.toFixed(3)}, finish ${finish.toFixed(3)} ms; ratio ${ratio.toFixed(2)}`,
   );
 }
+await pool?.close();

@@ -25,13 +25,13 @@ interface ProfileNode {
 }
 
 /** Runs `work` under the sampling profiler; the shares of its parts, the greatest first. */
-export async function profiled(work: () => void): Promise<[part: string, share: number][]> {
+export async function profiled(work: () => void | Promise<void>): Promise<[part: string, share: number][]> {
   const session = new Session();
   session.connect();
   await session.post("Profiler.enable");
   await session.post("Profiler.setSamplingInterval", { interval: 500 });
   await session.post("Profiler.start");
-  work();
+  await work();
   const { profile } = await session.post("Profiler.stop");
   session.disconnect();
   return shares(profile.nodes, profile.samples ?? [], profile.timeDeltas ?? []);

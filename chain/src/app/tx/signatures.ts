@@ -1,10 +1,11 @@
 import { makeSignDoc as makeAminoSignDoc, serializeSignDoc } from "@cosmjs/amino";
 import { AminoTypes, createBankAminoConverters } from "@cosmjs/stargate";
-import { sha256, toHex, verifySignature } from "@karat/common";
+import { sha256, toHex } from "@karat/common";
 import { SignMode } from "cosmjs-types/cosmos/tx/signing/v1beta1/signing";
 import { SignDoc } from "cosmjs-types/cosmos/tx/v1beta1/tx";
 import type { Account } from "../../modules/auth/index.ts";
 import { ChainError, SDK } from "../errors.ts";
+import { type SignatureCheck, verifyOnce } from "../signatures/verified.ts";
 import { BoundedCache } from "./cache.ts";
 import type { DecodedTx } from "./decode.ts";
 
@@ -27,14 +28,19 @@ export class SignatureVerifier {
   verify(tx: DecodedTx, index: number, account: Account, publicKey: Uint8Array): void {
     const key = `${toHex(tx.hash)}/${index}/${account.accountNumber}/${this.#chainId}`;
     if (this.#verified.get(key) === true) return;
-    const digest = sha256(this.#signBytes(tx, index, account));
-    if (!verifySignature(digest, tx.raw.signatures[index]!, publicKey)) {
+    const { digest, signature } = this.check(tx, index, account, publicKey);
+    if (!verifyOnce(digest, signature, publicKey)) {
       throw new ChainError(
         SDK.unauthorized,
         `signature verification failed; please verify account number (${account.accountNumber}), sequence (${account.sequence}) and chain-id (${this.#chainId}): unauthorized`,
       );
     }
     this.#verified.set(key, true);
+  }
+
+  /** What `verify` asks. Throws `unauthorized` for a sign mode that is not served. */
+  check(tx: DecodedTx, index: number, account: Account, publicKey: Uint8Array): SignatureCheck {
+    return { digest: sha256(this.#signBytes(tx, index, account)), signature: tx.raw.signatures[index]!, publicKey };
   }
 
   #signBytes(tx: DecodedTx, index: number, account: Account): Uint8Array {

@@ -2,6 +2,7 @@
 import type { participant } from "@karat/proto";
 import { ChainError, type ErrorKind, isChainError, SDK } from "../../app/errors.ts";
 import type { Context, MessageHandler } from "../../app/module.ts";
+import type { SignatureCheck } from "../../app/signatures/verified.ts";
 import { Overlay } from "../../store/overlay.ts";
 import { defineMessage, requireAddress } from "../support/message.ts";
 
@@ -25,13 +26,15 @@ export interface Batch<M extends { sender: string }, R> {
   readonly senderOf: (ctx: Context, address: string) => participant.Participant | undefined;
   readonly recordsOf: (message: M) => readonly R[];
   readonly idOf: (record: R) => Uint8Array;
+  /** As in MessageHandler, of one record. */
+  readonly signatures?: (ctx: Context, record: R) => Iterable<SignatureCheck>;
   /** Called once for a batch; gives what runs each record, as `runRecords` takes it. */
   readonly run: (ctx: Context, sender: participant.Participant) => (ctx: Context, record: R) => string;
 }
 
 /** The handler of a message that carries records from one key of a participant. */
 export function defineBatch<M extends { sender: string }, R>(batch: Batch<M, R>): MessageHandler {
-  const { codec, response, errors, senderOf, recordsOf, idOf, run } = batch;
+  const { codec, response, errors, senderOf, recordsOf, idOf, signatures, run } = batch;
   return defineMessage<M>({
     codec,
     response: {
@@ -43,6 +46,11 @@ export function defineBatch<M extends { sender: string }, R>(batch: Batch<M, R>)
       requireAddress(message.sender, "sender");
       checkBatch(recordsOf(message), errors.batchSize);
     },
+    ...(signatures && {
+      *signatures(ctx: Context, message: M) {
+        for (const record of recordsOf(message)) yield* signatures(ctx, record);
+      },
+    }),
     execute(ctx, message): { results: Result[] } {
       const sender = senderOf(ctx, message.sender);
       if (sender === undefined) throw new ChainError(errors.unknownSender, message.sender);

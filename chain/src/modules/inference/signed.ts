@@ -1,10 +1,11 @@
 /** What parties sign: strict decoding, and whether the signature is theirs. */
-import { addressBytes, addressOfKey, sha256, verifySignature } from "@karat/common";
+import { addressBytes, addressOfKey, sha256 } from "@karat/common";
 import { DOMAIN, sign } from "@karat/proto";
 import { isRuleError, type SamplingParams, validateSampling } from "@karat/rules";
 import { ChainError, type ErrorKind } from "../../app/errors.ts";
 import { GAS } from "../../app/gas.ts";
 import type { Context } from "../../app/module.ts";
+import { verifyOnce } from "../../app/signatures/verified.ts";
 import { ERRORS } from "./errors.ts";
 import { sameBytes } from "./transition.ts";
 
@@ -68,7 +69,7 @@ export function isSignedBy(
 ): boolean {
   if (key === undefined) return false;
   ctx.gas.consume(GAS.signature, "signature of a record");
-  return verifySignature(sha256(bytes), signature, key);
+  return verifyOnce(sha256(bytes), signature, key);
 }
 
 /** The message, if `bytes` are exactly its canonical encoding: no unknown field, no other order, no default written out. */

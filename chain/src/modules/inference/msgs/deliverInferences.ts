@@ -7,6 +7,7 @@ import { emitDelivery } from "../events.ts";
 import type { InferenceDeps } from "../expects.ts";
 import { convictOfContradiction, require, write } from "../keeper.ts";
 import { STORE, statements } from "../keys.ts";
+import { deliverySignatures } from "../signaturesAhead.ts";
 import { decodeResponse, isSignedBy } from "../signed.ts";
 import { deliver, follow, sameBytes } from "../transition.ts";
 
@@ -22,6 +23,7 @@ export const deliverInferences = (deps: InferenceDeps) =>
     senderOf: (ctx, address) => deps.participants.byNodeAddress(ctx, address),
     recordsOf: (message) => message.records,
     idOf: (record) => record.inferenceId,
+    signatures: (ctx, record) => deliverySignatures(deps, ctx, record),
     run: (_ctx, sender) => (inner, record) => deliverOne(deps, inner, sender, record),
   });
 

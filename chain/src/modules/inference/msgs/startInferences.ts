@@ -10,6 +10,7 @@ import { ERRORS } from "../errors.ts";
 import { emitStart } from "../events.ts";
 import type { Candidate, InferenceDeps } from "../expects.ts";
 import { create, read } from "../keeper.ts";
+import { startSignatures } from "../signaturesAhead.ts";
 import { authorizedKey, decodeAuthorization, decodeReceipt, isSignedBy } from "../signed.ts";
 import { sameBytes, start } from "../transition.ts";
 
@@ -27,6 +28,7 @@ export const startInferences = (deps: InferenceDeps) =>
     senderOf: (ctx, address) => deps.participants.byNodeAddress(ctx, address),
     recordsOf: (message) => message.records,
     idOf: (record) => sha256(record.authorization),
+    signatures: (ctx, record) => startSignatures(deps, ctx, record),
     run: (ctx, sender) => {
       const reads = batchReads(deps, ctx);
       return (inner, record) => startOne(deps, reads, inner, sender, record);
