@@ -114,15 +114,8 @@ export class Execution {
   async *#answer(lease: Lease): AsyncGenerator<ExecuteLine> {
     const lines = lease.node.generate(this.#body(), this.#signal);
     try {
-      // Generation begins at once; the receipt goes out while the prompt is still being read.
-      const first = lines.next();
-      first.catch(() => undefined);
-      if (!this.#receipt) {
-        this.#receipt = await this.#promise();
-        yield this.#receipt;
-      }
-      for (let next = await first; !next.done; next = await lines.next()) {
-        const line = await this.#translate(next.value, lease.model);
+      for await (const next of lines) {
+        const line = await this.#translate(next, lease.model);
         if (line) yield line;
         if (line?.type === "end") return;
       }
@@ -132,12 +125,14 @@ export class Execution {
     }
   }
 
-  async #translate(line: MlLine, model: MlModel): Promise<TokenLine | EndLine | undefined> {
+  async #translate(line: MlLine, model: MlModel): Promise<ReceiptLine | TokenLine | EndLine | undefined> {
     switch (line.type) {
       case "start":
         this.#promptTokens = line.prompt_tokens;
         this.#promptHash = line.prompt_hash;
-        return undefined;
+        if (this.#receipt) return undefined; // given when another ML node had begun
+        this.#receipt = this.#promise(line.prompt_tokens);
+        return this.#receipt;
       case "token": {
         this.#tokens.push(line);
         const { authorization, sanitized } = this.#checked;
@@ -174,12 +169,13 @@ export class Execution {
     };
   }
 
-  /** The signed receipt; throws `context_length_exceeded` or `ml_unreachable` before anything was promised. */
-  async #promise(): Promise<ReceiptLine> {
-    const { view, identity, ml } = this.#modules;
-    const { authorization, inferenceId, sanitized } = this.#checked;
-    const count = await ml.countTokens(authorization.model, promptOf(sanitized), this.#signal);
-    if (count === undefined) throw new KaratError("ml_unreachable", "No ML node serves the model.");
+  /**
+   * The signed receipt, given when an ML node has taken the request and before it has read the prompt. Throws `context_length_exceeded`
+   * before anything was promised.
+   */
+  #promise(count: number): ReceiptLine {
+    const { view, identity } = this.#modules;
+    const { authorization, inferenceId } = this.#checked;
     if (count > authorization.maxInputTokens) {
       throw new KaratError("context_length_exceeded", "The prompt is longer than the authorization allows.", {
         prompt_tokens: count,

@@ -128,7 +128,7 @@ describe("an executor", () => {
   });
 });
 
-test("a cancelled request frees its ML node at once, though its prompt is still being counted (the flake of hedging)", async () => {
+test("a cancelled request frees its ML node at once, though it has not said yet how long the prompt is", async () => {
   executor.ml.script.tokenizeMs = 60_000; // longer than the test waits
   const leaving = new AbortController();
   const remote = new RemoteExecutors(new PeerAuthentication(network.view, agent.identity));
@@ -141,7 +141,6 @@ test("a cancelled request frees its ML node at once, though its prompt is still 
   leaving.abort();
   await Promise.all(requests);
   await vi.waitFor(() => expect(executor.pool.states()[0]?.running).toBe(0));
-  await vi.waitFor(() => expect(executor.ml.uncounted).toBe(1));
   executor.ml.script.tokenizeMs = 0;
   expect((await execute(order())).lines.at(-1)?.type).toBe("end");
   await remote.close();

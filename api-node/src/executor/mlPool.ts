@@ -42,13 +42,6 @@ export interface Lease {
   release(failed?: boolean): void;
 }
 
-/** A prompt's length, known or being counted. */
-interface Count {
-  readonly tokens: Promise<number>;
-  waiting: number;
-  readonly callOff: () => void;
-}
-
 /** What ML nodes use for a model that has no calibrated profile. */
 const DEFAULT_CODING: ArtifactCoding = { step: "1/128", k: 5 };
 const MAX_NODES = 256;
@@ -59,7 +52,7 @@ export class MlPool {
   readonly #options: Required<MlPoolOptions>;
   readonly #members = new Map<string, Member>();
   /** Prompt lengths by model and prompt: the transfer agent and the executor of one process ask for the same one. */
-  readonly #counts = new Map<string, Count>();
+  readonly #counts = new Map<string, Promise<number>>();
   /** By model, read off artifacts of its ML nodes that do not say how they code. */
   readonly #codings = new Map<string, ArtifactCoding>();
   readonly #stop = new AbortController();
@@ -122,37 +115,18 @@ export class MlPool {
     return this.#usable(id)[0]?.models.find((model) => model.id === id);
   }
 
-  /**
-   * Prompt tokens as the model's own tokeniser counts them; undefined when no node here serves the model. Throws `cancelled` as soon as
-   * `signal` fires; the node is called off when nobody else waits for the same count.
-   */
-  async countTokens(
-    model: string,
-    input: { messages?: unknown; prompt?: unknown },
-    signal?: AbortSignal,
-  ): Promise<number | undefined> {
+  /** Prompt tokens as the model's own tokeniser counts them; undefined when no node here serves the model. */
+  async countTokens(model: string, input: { messages?: unknown; prompt?: unknown }): Promise<number | undefined> {
     const [member] = this.#usable(model);
     if (!member) return undefined;
     const key = `${model}/${toHex(sha256(utf8(canonicalJson(input))))}`;
-    const count = this.#counts.get(key) ?? this.#count(member.node, key, input);
-    return await waitFor(count, signal);
-  }
-
-  #count(node: MlNode, key: string, input: { messages?: unknown; prompt?: unknown }): Count {
-    const stop = new AbortController();
-    const forget = (): void => {
-      if (this.#counts.get(key) === count) this.#counts.delete(key);
-    };
-    const callOff = (): void => {
-      forget();
-      stop.abort();
-    };
-    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(this.#options.idleMs)]);
-    const count: Count = { tokens: node.countTokens(input, signal), waiting: 0, callOff };
-    this.#counts.set(key, count);
-    count.tokens.catch(forget);
+    const known = this.#counts.get(key);
+    if (known) return await known;
+    const counting = member.node.countTokens(input, AbortSignal.timeout(this.#options.idleMs));
+    this.#counts.set(key, counting);
+    counting.catch(() => this.#counts.delete(key));
     if (this.#counts.size > MAX_COUNTS) this.#counts.delete(this.#counts.keys().next().value!);
-    return count;
+    return await counting;
   }
 
   /** How artifacts of a model are coded: as its nodes say, else as they were seen to. */
@@ -221,27 +195,5 @@ export class MlPool {
       member.healthy = false;
       member.error = messageOf(error);
     }
-  }
-}
-
-/** The count, or `cancelled` at once when the signal fires; the last to leave calls the counting off. */
-async function waitFor(count: Count, signal?: AbortSignal): Promise<number> {
-  if (!signal) {
-    count.waiting = Number.POSITIVE_INFINITY; // somebody stays to the end
-    return await count.tokens;
-  }
-  const cancelled = Promise.withResolvers<never>();
-  const leave = (): void => {
-    count.waiting--;
-    if (count.waiting === 0) count.callOff();
-    cancelled.reject(new KaratError("cancelled", "The caller has gone."));
-  };
-  count.waiting++;
-  if (signal.aborted) leave();
-  else signal.addEventListener("abort", leave, { once: true });
-  try {
-    return await Promise.race([count.tokens, cancelled.promise]);
-  } finally {
-    signal.removeEventListener("abort", leave);
   }
 }

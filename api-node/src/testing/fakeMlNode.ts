@@ -38,8 +38,6 @@ export class FakeMlNode {
   /** Answers begun, and those whose reader left before the end. */
   begun = 0;
   cancelled = 0;
-  /** Prompts whose counting was called off. */
-  uncounted = 0;
   /** Connections ever made to it. */
   connections = 0;
   readonly bodies: Record<string, unknown>[] = [];
@@ -69,14 +67,7 @@ export class FakeMlNode {
     const body = chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString("utf8"));
     if (request.url === "/karat/v1/models") return json(response, 200, { models: [MODEL] });
     if (request.url === "/karat/v1/tokenize") {
-      const leave = new AbortController();
-      response.once("close", () => leave.abort());
-      try {
-        await sleep(this.script.tokenizeMs ?? 0, undefined, { signal: leave.signal });
-      } catch {
-        this.uncounted++;
-        return;
-      }
+      await sleep(this.script.tokenizeMs ?? 0);
       return json(response, 200, { count: promptTokens(body) });
     }
     const { refuse } = this.script;
@@ -94,7 +85,9 @@ export class FakeMlNode {
       gone = true;
       this.cancelled++;
     });
-    const { tokens, delayMs, dieAfter, failAfter, garbleAfter, hangAfter, claim } = this.script;
+    const { tokens, tokenizeMs, delayMs, dieAfter, failAfter, garbleAfter, hangAfter, claim } = this.script;
+    if (tokenizeMs !== undefined) await sleep(tokenizeMs);
+    if (gone) return;
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     const line = (value: object): boolean => response.write(`${JSON.stringify(value)}\n`);
     line({ type: "start", prompt_tokens: promptTokens(body), prompt_hash: "00".repeat(32) });

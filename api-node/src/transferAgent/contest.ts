@@ -1,7 +1,7 @@
 import { KaratError } from "@karat/common";
 import type { Candidate } from "../chain/candidates.ts";
 import type { ErrorObject, SkippedAttempt } from "../executor/protocol.ts";
-import { Attempt, type FirstLine, isPassed, type Passed, type Promised } from "./attempt.ts";
+import { Attempt, isPassed, type Passed, type Promised } from "./attempt.ts";
 import type { DispatchModules } from "./dispatch.ts";
 import type { Order } from "./orders.ts";
 
@@ -10,19 +10,14 @@ const MOST_AT_ONCE = 2;
 /** Refusals that are about the request: believed when two executors say the same. */
 const REQUEST_FAULTS: ReadonlySet<string> = new Set(["context_length_exceeded", "invalid_request", "invalid_prompt"]);
 
-/** An executor that has promised and begun. */
-interface BegunAnswer extends Promised {
-  readonly first: FirstLine;
-}
-
-/** The executor whose first token was the first. */
-export interface Winner extends BegunAnswer {
+/** The executor whose receipt came first. */
+export interface Winner extends Promised {
   readonly turn: Attempt;
   readonly candidate: Candidate;
   readonly attempt: number;
 }
 
-/** An executor that was asked and has not given its first token yet. */
+/** An executor that was asked and has not given its receipt yet. */
 interface Entrant {
   readonly turn: Attempt;
   readonly candidate: Candidate;
@@ -30,21 +25,15 @@ interface Entrant {
   readonly askedMs: number;
   /** When another may be asked beside it; Infinity when that is settled. */
   hedgeAtMs: number;
-  /** Its receipt takes longer than it usually does. */
+  /** It took longer than it usually does. */
   overdue: boolean;
-  promised: boolean;
-  readonly outcome: Promise<Outcome>;
-}
-
-interface Outcome {
-  readonly entrant: Entrant;
-  readonly outcome: BegunAnswer | Passed;
+  readonly outcome: Promise<{ entrant: Entrant; outcome: Promised | Passed }>;
 }
 
 /**
  * Who gets to answer one order: executors in the drawn order, the next one at once when the one before is busy, silent or gone, and
- * beside it when its receipt takes longer than 19 of 20 of its earlier ones did. The first token wins, not the first receipt: an executor may
- * promise and then find its ML node full. The others are called off, and without a start record the chain holds nothing against them.
+ * beside it when its receipt takes longer than 19 of 20 of its earlier ones did. The first receipt wins; the others are called off, and
+ * without a start record the chain holds nothing against them.
  */
 export class Contest {
   readonly #modules: DispatchModules;
@@ -65,7 +54,7 @@ export class Contest {
     this.#places = order.drawn.slice(0, modules.maxAttempts);
   }
 
-  /** The next executor that begins; undefined when nobody is left to ask. Throws `cancelled` when the client has gone. */
+  /** The next receipt that comes; undefined when nobody is left to ask. Throws `cancelled` when the client has gone. */
   async winner(): Promise<Winner | undefined> {
     for (;;) {
       if (this.#signal.aborted) throw cancelled();
@@ -86,6 +75,7 @@ export class Contest {
         throw cancelled();
       }
       const { turn, candidate, attempt } = entrant;
+      this.#modules.timeouts.answered(candidate.member.operator, performance.now() - entrant.askedMs);
       this.#callOffOthers(attempt);
       return { ...outcome, turn, candidate, attempt };
     }
@@ -136,33 +126,13 @@ export class Contest {
     const turn = new Attempt({ ...options, executor: executorOf(candidate) }, this.#signal);
     const askedMs = performance.now();
     const hedgeAtMs = this.#places[this.#next] ? askedMs + timeouts.hedgeOf(executor) : Number.POSITIVE_INFINITY;
-    const outcome = this.#outcome(turn, timeouts.of(executor), () => {
-      timeouts.answered(executor, performance.now() - askedMs);
-      Object.assign(entrant, { promised: true, overdue: false });
-    }).then((outcome) => ({ entrant, outcome }));
-    const entrant: Entrant = {
-      turn,
-      candidate,
-      attempt,
-      askedMs,
-      hedgeAtMs,
-      overdue: false,
-      promised: false,
-      outcome,
-    };
+    const outcome = turn.receipt(timeouts.of(executor)).then((outcome) => ({ entrant, outcome }));
+    const entrant: Entrant = { turn, candidate, attempt, askedMs, hedgeAtMs, overdue: false, outcome };
     this.#running.set(attempt, entrant);
   }
 
-  async #outcome(turn: Attempt, withinMs: number, onPromise: () => void): Promise<BegunAnswer | Passed> {
-    const promised = await turn.receipt(withinMs);
-    if (isPassed(promised)) return promised;
-    onPromise();
-    const first = await turn.first();
-    return isPassed(first) ? first : { ...promised, first };
-  }
-
   /** What comes first: an outcome, or the time to ask one more. */
-  async #event(): Promise<Outcome | undefined> {
+  async #event(): Promise<{ entrant: Entrant; outcome: Promised | Passed } | undefined> {
     const outcomes = this.#entrants().map(({ outcome }) => outcome);
     const waiting = this.#entrants().find(({ hedgeAtMs }) => Number.isFinite(hedgeAtMs));
     if (!waiting || this.#running.size === MOST_AT_ONCE) return await Promise.race(outcomes);
@@ -174,17 +144,16 @@ export class Contest {
     clearTimeout(timer);
     if (event) return event;
     waiting.hedgeAtMs = Number.POSITIVE_INFINITY;
-    if (waiting.promised) return undefined;
     waiting.overdue = this.#modules.hedges.take();
     if (waiting.overdue) this.#modules.onHedge?.(waiting.candidate.member.operator);
     return undefined;
   }
 
   #callOffOthers(winner: number): void {
-    for (const { turn, candidate, attempt, askedMs, promised } of this.#entrants()) {
+    for (const { turn, candidate, attempt, askedMs } of this.#entrants()) {
       this.#running.delete(attempt);
       turn.close();
-      if (!promised) this.#modules.timeouts.outrun(candidate.member.operator, performance.now() - askedMs);
+      this.#modules.timeouts.outrun(candidate.member.operator, performance.now() - askedMs);
       this.#skip(candidate, { attempt, reason: attempt < winner ? "slow" : "hedge_lost" });
     }
   }

@@ -3,7 +3,7 @@ import type { sign } from "@karat/proto";
 import type { Candidate } from "../chain/candidates.ts";
 import type { Executor, ReceiptLine, SkippedAttempt, TokenLine } from "../executor/protocol.ts";
 import { type VerifiedAnswer, verifyAnswer } from "./answer.ts";
-import type { Attempt } from "./attempt.ts";
+import { type Attempt, type FirstLine, isPassed } from "./attempt.ts";
 import { Contest, cancelled, type Winner } from "./contest.ts";
 import type { HedgeBudget } from "./hedging.ts";
 import type { Order } from "./orders.ts";
@@ -47,14 +47,23 @@ export async function* dispatch(
   const contest = new Contest(modules, chainId, order, signal);
   modules.hedges.earn();
   try {
-    const winner = await contest.winner();
-    if (!winner) throw contest.refusal();
-    const { turn, candidate, attempt, receipt, promise } = winner;
-    try {
-      yield { type: "begun", candidate, attempt, skips: contest.skipsBefore(attempt), receipt, promise };
-      yield* relay(modules, chainId, order, winner, signal);
-    } finally {
-      turn.close();
+    for (;;) {
+      const winner = await contest.winner();
+      if (!winner) throw contest.refusal();
+      const { turn, candidate, attempt, receipt, promise } = winner;
+      try {
+        const first = await turn.first();
+        if (signal.aborted) throw cancelled();
+        if (isPassed(first)) {
+          contest.pass(winner, first);
+          continue;
+        }
+        yield { type: "begun", candidate, attempt, skips: contest.skipsBefore(attempt), receipt, promise };
+        yield* relay(modules, chainId, order, winner, first, signal);
+        return;
+      } finally {
+        turn.close();
+      }
     }
   } finally {
     contest.close();
@@ -65,7 +74,8 @@ async function* relay(
   modules: DispatchModules,
   chainId: string,
   order: Order,
-  { turn, candidate, promise, first }: Winner,
+  { turn, candidate, promise }: Winner,
+  first: FirstLine,
   signal: AbortSignal,
 ): AsyncGenerator<DispatchEvent> {
   const executor = candidate.member.operator;

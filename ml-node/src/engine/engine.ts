@@ -51,13 +51,17 @@ export interface TokenLogprob {
 
 export interface GenerateJob {
   promptIds: readonly number[];
-  /** Upper bound of the answer, 1 or more; prompt and answer must fit the context. */
+  /** Upper bound of the answer with its prefix, 1 or more; prompt and answer must fit the context. */
   maxTokens: number;
   sampling: SamplingParams;
   /** 32 bytes; with the logits, the seed decides every token. */
   seed: Uint8Array;
   /** How many of the most likely tokens to report at each position, 0…64. */
   top: number;
+  /** Tokens of the answer that are there already; the sampler goes on behind them, at position `prefixIds.length`. */
+  prefixIds?: readonly number[];
+  /** Called once the job can no longer be refused: it runs, or waits for its turn. */
+  onAccepted?: () => void;
 }
 
 export interface GeneratedToken extends TokenLogprob {

@@ -17,18 +17,21 @@ export class Slots {
   }
 
   /**
-   * Waits for a place, first come first served; call the result once to give it back.
+   * Waits for a place, first come first served; call the result once to give it back. `onAdmitted` is called as soon as it is certain
+   * that there will be one.
    * Throws `overloaded` {retry_after_s} when the queue is full and `cancelled` when the signal fires first.
    */
-  async acquire(signal?: AbortSignal): Promise<() => void> {
+  async acquire(signal?: AbortSignal, onAdmitted?: () => void): Promise<() => void> {
     throwIfCancelled(signal);
     if (this.#running < this.capacity) {
       this.#running++;
+      onAdmitted?.();
       return this.#releaser();
     }
     if (this.#waiting.length >= this.#maxWaiting) {
       throw new KaratError("overloaded", "too many requests are waiting for the engine", { retry_after_s: 1 });
     }
+    onAdmitted?.();
     await new Promise<void>((resolve, reject) => {
       const admit = (): void => {
         signal?.removeEventListener("abort", leave);

@@ -1,22 +1,23 @@
-/** POST /karat/v1/generate: newline-delimited JSON, `start`, a `token` each, then `end` or `error`. */
+/** POST /karat/v1/generate: newline-delimited JSON, `start` once the engine has taken the job, a `token` each, then `end` or `error`. */
 import { toBase64, toHex, utf8 } from "@karat/common";
 import { openAiError } from "@karat/common/openai";
 import { sha256 } from "@karat/rules";
 import type { Request, Response } from "express";
 import { answer } from "../service/answer.ts";
 import { buildArtifact, promptHash } from "../service/artifact.ts";
-import { integerField, readKaratRequest, record } from "../service/requests.ts";
+import { idsField, integerField, readKaratRequest, record } from "../service/requests.ts";
 import { bodyOf, type NodeContext, requestSignal, requireModel, write } from "./context.ts";
 import { AnswerMeter } from "./meter.ts";
 
 export async function generate(context: NodeContext, request: Request, response: Response): Promise<void> {
   const asked = readKaratRequest(bodyOf(request));
   const topLogprobs = integerField(record(bodyOf(request)), "top_logprobs", 0, 20, 0);
+  const prefixIds = idsField(record(bodyOf(request)), "prefix_token_ids");
   requireModel(context, asked.model);
   const meter = new AnswerMeter(context.metrics);
   const events = answer(
     context.engine,
-    { ...asked, topLogprobs, recordTop: context.artifact.k },
+    { ...asked, prefixIds, topLogprobs, recordTop: context.artifact.k, earlyStart: true },
     requestSignal(context, response),
   );
   const line = (payload: unknown): Promise<void> => write(response, `${JSON.stringify(payload)}\n`);

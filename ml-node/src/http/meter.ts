@@ -5,6 +5,7 @@ import type { AnswerEvent } from "../service/answer.ts";
 export class AnswerMeter {
   readonly #metrics: NodeMetrics;
   readonly #startedAt = performance.now();
+  #begun = false;
 
   constructor(metrics: NodeMetrics) {
     this.#metrics = metrics;
@@ -14,8 +15,9 @@ export class AnswerMeter {
     const seconds = (performance.now() - this.#startedAt) / 1000;
     if (event.type === "start") {
       this.#metrics.promptTokens.inc(event.promptIds.length);
-      this.#metrics.firstTokenSeconds.observe(seconds);
     } else if (event.type === "token") {
+      if (!this.#begun) this.#metrics.firstTokenSeconds.observe(seconds);
+      this.#begun = true;
       this.#metrics.completionTokens.inc();
     } else {
       this.#metrics.answers.inc({ finish_reason: event.finishReason });

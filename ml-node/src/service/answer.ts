@@ -19,6 +19,10 @@ export interface AnswerRequest {
   topLogprobs: number;
   /** Alternatives to record at each position. */
   recordTop: number;
+  /** Tokens of the answer that another executor gave: the answer goes on behind them, and they count as prompt. */
+  prefixIds?: readonly number[];
+  /** Whether `start` comes as soon as the engine has taken the job, rather than with the first token. */
+  earlyStart?: boolean;
 }
 
 export type FinishReason = "stop" | "length" | "stop_sequence" | "cancelled";
@@ -29,7 +33,9 @@ export interface RecordedPosition extends TokenLogprob {
 }
 
 export interface Answer {
+  /** With the prefix, where there is one. */
   promptIds: readonly number[];
+  /** Of the whole answer. */
   maxTokens: number;
   finishReason: FinishReason;
   tokenIds: readonly number[];
@@ -44,30 +50,38 @@ export type AnswerEvent =
 
 /**
  * The events of one answer. The texts of the tokens joined are the text of the end. Refusals (too long, overloaded …) are thrown
- * before `start`; when the signal fires later, the end says `cancelled` and carries what there is.
+ * before `start`; when the signal fires later, the end says `cancelled` and carries what there is. Behind a prefix, ids, text and
+ * positions are those that follow it; text that its executor held back comes with the first of them.
  */
 export async function* answer(
   engine: InferenceEngine,
   request: AnswerRequest,
   signal?: AbortSignal,
 ): AsyncGenerator<AnswerEvent> {
-  const promptIds = await engine.render(request.input);
-  const maxTokens = request.maxTokens ?? remainingTokens(engine, promptIds.length);
-  const recordTop = Math.max(request.recordTop, request.topLogprobs);
-  const tokens = engine
-    .generate({ promptIds, maxTokens, sampling: request.sampling, seed: request.seed, top: recordTop }, signal)
-    [Symbol.asyncIterator]();
+  const rendered = await engine.render(request.input);
+  const { prefixIds = [], sampling, seed } = request;
+  const promptIds = [...rendered, ...prefixIds];
+  const maxTokens = request.maxTokens ?? remainingTokens(engine, rendered.length);
+  const top = Math.max(request.recordTop, request.topLogprobs);
+  const assembler = assemblerBehind(engine, prefixIds, request.stop);
+  const { text: given } = assembler;
+  const accepted = Promise.withResolvers<void>();
+  const job = { promptIds: rendered, prefixIds, maxTokens, sampling, seed, top, onAccepted: accepted.resolve };
+  const tokens = engine.generate(job, signal)[Symbol.asyncIterator]();
 
-  // The first token is awaited before `start`, so that a refusal is still an ordinary error reply.
-  let next = await tokens.next();
+  // Awaited before `start`, so that a refusal is still an ordinary error reply.
+  const first = tokens.next();
+  if (request.earlyStart) await Promise.race([accepted.promise, first]);
+  else await first;
+  first.catch(() => undefined); // whoever leaves at `start` does not see it
   yield { type: "start", promptIds, maxTokens };
 
   const stopTokens = new Set(engine.vocabulary.stopTokenIds);
-  const assembler = new TextAssembler(request.stop);
   const tokenIds: number[] = [];
   const positions: RecordedPosition[] = [];
   let finishReason: FinishReason | undefined;
   try {
+    let next = await first;
     while (!next.done && finishReason === undefined) {
       const token: GeneratedToken = next.value;
       tokenIds.push(token.id);
@@ -76,7 +90,7 @@ export async function* answer(
       let text = isStop ? "" : assembler.push(engine.vocabulary.bytesOf(token.id));
       if (isStop) finishReason = "stop";
       else if (assembler.stopped) finishReason = "stop_sequence";
-      else if (tokenIds.length === maxTokens) finishReason = "length";
+      else if (prefixIds.length + tokenIds.length === maxTokens) finishReason = "length";
       if (finishReason !== undefined) text += assembler.finish();
       // The last bytes, made whole by the end of the text, may complete a stop sequence too.
       if (finishReason === "length" && assembler.stopped) finishReason = "stop_sequence";
@@ -84,15 +98,43 @@ export async function* answer(
       if (finishReason === undefined) next = await tokens.next();
     }
   } catch (error) {
-    if (!isKaratError(error, "cancelled")) throw error;
+    if (!isKaratError(error, "cancelled") || tokenIds.length === 0) throw error;
     finishReason = "cancelled";
     assembler.finish();
   } finally {
     await tokens.return?.();
   }
   if (finishReason === undefined) throw new KaratError("engine_failed", "the engine ended the answer early");
-  yield { type: "end", promptIds, maxTokens, finishReason, tokenIds, text: assembler.text, positions };
+  yield {
+    type: "end",
+    promptIds,
+    maxTokens,
+    finishReason,
+    tokenIds,
+    text: assembler.text.slice(given.length),
+    positions,
+  };
 }
+
+/** The state in which the executor of the prefix left the text. Throws `invalid_request` when its answer had ended already. */
+export function assemblerBehind(
+  { vocabulary }: InferenceEngine,
+  prefixIds: readonly number[],
+  stop: readonly string[],
+): TextAssembler {
+  const assembler = new TextAssembler(stop);
+  for (const id of prefixIds) {
+    if (id >= vocabulary.size || vocabulary.stopTokenIds.includes(id)) throw endedPrefix();
+    assembler.push(vocabulary.bytesOf(id));
+    if (assembler.stopped) throw endedPrefix();
+  }
+  return assembler;
+}
+
+const endedPrefix = (): KaratError =>
+  new KaratError("invalid_request", "prefix_token_ids: not the beginning of an answer that goes on", {
+    param: "prefix_token_ids",
+  });
 
 function remainingTokens(engine: InferenceEngine, promptTokens: number): number {
   const remaining = engine.info().contextLength - 1 - promptTokens;

@@ -72,6 +72,14 @@ export function integerField(
   throw invalid(param, `must be an integer from ${least} to ${most}`);
 }
 
+/** Token ids, or none where the field is absent. */
+export function idsField(fields: Record<string, unknown>, param: string): readonly number[] {
+  const value = fields[param] ?? [];
+  const valid = Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
+  if (!valid) throw invalid(param, "must be a list of token ids");
+  return value;
+}
+
 export function hex32(fields: Record<string, unknown>, param: string): Uint8Array {
   const value = fields[param];
   if (typeof value !== "string" || !/^[0-9a-fA-F]{64}$/.test(value)) throw invalid(param, "must be 32 bytes in hex");

@@ -139,14 +139,16 @@ class EmbeddedEngine implements LlamaEngine {
     this.#checkIds(job.promptIds);
     this.#checkLength(job.promptIds.length, job.maxTokens);
     const tokens = new Channel<GeneratedToken>(); // holds at most maxTokens
-    const { promptIds, maxTokens, sampling, seed, top } = job;
+    const { promptIds, maxTokens, sampling, seed, top, prefixIds = [], onAccepted } = job;
+    this.#checkPrefix(prefixIds, maxTokens);
     const stop = await this.#submit(
-      { type: "generate", promptIds, maxTokens, sampling, seed, top },
+      { type: "generate", promptIds, prefixIds, maxTokens, sampling, seed, top },
       (reply) => {
         if (reply.type === "token") tokens.push(reply.token);
       },
       (error) => tokens.end(error),
       signal,
+      onAccepted,
     );
     try {
       for await (const token of tokens) {
@@ -188,8 +190,9 @@ class EmbeddedEngine implements LlamaEngine {
     onReply: (reply: Parameters<Parameters<Supervisor["submit"]>[1]["onReply"]>[0]) => void,
     onEnd: (error?: KaratError) => void,
     signal: AbortSignal | undefined,
+    onAccepted?: () => void,
   ): Promise<() => void> {
-    const release = await this.#slots.acquire(signal);
+    const release = await this.#slots.acquire(signal, onAccepted);
     let job: number;
     try {
       await this.#supervisor.ready(signal);
@@ -236,6 +239,15 @@ class EmbeddedEngine implements LlamaEngine {
     if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id < size)) {
       throw invalidPrompt("a token id is outside the vocabulary");
     }
+  }
+
+  /** An answer that has ended cannot be continued. */
+  #checkPrefix(ids: readonly number[], maxTokens: number): void {
+    if (ids.length === 0) return;
+    this.#checkIds(ids);
+    if (ids.length >= maxTokens) throw invalidPrompt("the prefix leaves no token to generate");
+    const stops = this.vocabulary.stopTokenIds;
+    if (ids.some((id) => stops.includes(id))) throw invalidPrompt("a stop token is in the prefix");
   }
 
   /** llama.cpp would silently drop the beginning of what does not fit, so it is refused before evaluation. */

@@ -22,6 +22,7 @@ export type Request =
       type: "generate";
       job: number;
       promptIds: readonly number[];
+      prefixIds: readonly number[];
       maxTokens: number;
       sampling: SamplingParams;
       seed: Uint8Array;

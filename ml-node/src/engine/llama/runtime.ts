@@ -27,6 +27,7 @@ const PREFILL_PIECE = 2048;
 
 export interface GenerateOptions {
   promptIds: readonly number[];
+  prefixIds: readonly number[];
   maxTokens: number;
   sampling: SamplingParams;
   seed: Uint8Array;
@@ -95,8 +96,9 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
     try {
       await sequence.clearHistory();
       const counts = new Map<number, number>();
-      let next: readonly number[] = job.promptIds;
-      for (let position = 0; position < job.maxTokens; position++) {
+      for (const id of job.prefixIds) counts.set(id, (counts.get(id) ?? 0) + 1);
+      let next: readonly number[] = [...job.promptIds, ...job.prefixIds];
+      for (let position = job.prefixIds.length; position < job.maxTokens; position++) {
         const output = await evaluate(sequence, next, signal);
         if (signal.aborted) return;
         const logprobs = toLogprobs(output);
