@@ -2,7 +2,7 @@
  * For tools that set up or drive a node in their own process (scripts, tests, benchmarks). Nodes and clients meet over the
  * wire: neither the API node nor the sidecar imports this.
  */
-export { type CreateAppOptions, composeModules, createKaratApp, STORE_NAMES } from "./app/compose.ts";
+export { type CreateAppOptions, composeModules, createKaratApp, STORES } from "./app/compose.ts";
 export { buildGenesis, type GenesisAccount, type GenesisOptions, type GenesisValidator } from "./app/genesis.ts";
 export type { KaratApp } from "./app/karatApp.ts";
 export { validateGenesis } from "./app/validateGenesis.ts";

@@ -9,7 +9,7 @@ import {
   LOCALNET_PARAMS,
   MemoryCommitStore,
   SoloEngine,
-  STORE_NAMES,
+  STORES,
 } from "@karat/chain";
 import { ChainClient, type FollowedBlock, followBlocks, isTransient, TxSender } from "@karat/client";
 import { addressOfKey, DENOM, isKaratError, newPrivateKey, publicKeyOf, silentLogger } from "@karat/common";
@@ -32,7 +32,7 @@ beforeAll(async () => {
     accounts: [{ address: me, amount: 1_000_000_000n }],
     validators: [{ publicKey: validator.publicKey, power: 1n }],
   });
-  const application = createKaratApp({ store: new MemoryCommitStore({ names: STORE_NAMES }), log: silentLogger });
+  const application = createKaratApp({ store: new MemoryCommitStore(STORES), log: silentLogger });
   engine = await SoloEngine.open({
     application,
     genesis,

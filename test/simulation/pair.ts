@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KaratError, toHex } from "@karat/common";
 import { ResponseFinalizeBlock, ResponseProcessProposal_ProposalStatus } from "cosmjs-types/tendermint/abci/types";
-import { STORE_NAMES } from "../../chain/src/app/compose.ts";
+import { STORES } from "../../chain/src/app/compose.ts";
 import {
   chunkHash,
   exportSnapshot,
@@ -29,6 +29,8 @@ const DISTURBANCES: readonly { readonly weight: number; readonly value: Disturba
 ];
 
 const SNAPSHOT_CHUNK_BYTES = 20_000;
+/** So short that records are written anew while they live. */
+const JOURNAL_WINDOW = 20;
 
 export interface ExecutedBlock {
   readonly height: bigint;
@@ -58,7 +60,7 @@ export class Pair {
   private constructor(genesis: Genesis, folder: string) {
     this.#genesis = genesis;
     this.#folder = folder;
-    const store = new MemoryCommitStore({ names: STORE_NAMES, pruneKeep: 3 });
+    const store = new MemoryCommitStore({ ...STORES, journalWindow: JOURNAL_WINDOW, pruneKeep: 3 });
     this.memory = new Replica(genesis, () => store, true);
     this.#disk = this.#openDisk();
   }
@@ -114,7 +116,11 @@ export class Pair {
 
   #openDisk(): Replica {
     const path = join(this.#folder, String(this.#generation));
-    return new Replica(this.#genesis, () => LmdbCommitStore.open({ path, names: STORE_NAMES, pruneKeep: 3 }), false);
+    return new Replica(
+      this.#genesis,
+      () => LmdbCommitStore.open({ path, ...STORES, journalWindow: JOURNAL_WINDOW, pruneKeep: 3 }),
+      false,
+    );
   }
 
   /** A new node takes the place of the one on disk, with the state of the other. */
@@ -124,7 +130,7 @@ export class Pair {
     this.#disk.store.close();
     this.#generation++;
     const path = join(this.#folder, String(this.#generation));
-    const fresh = LmdbCommitStore.open({ path, names: STORE_NAMES, pruneKeep: 3 });
+    const fresh = LmdbCommitStore.open({ path, ...STORES, journalWindow: JOURNAL_WINDOW, pruneKeep: 3 });
     const load = new SnapshotImport(fresh, snapshotOffer(store.height(), chunks.map(chunkHash)));
     for (const [index, chunk] of chunks.entries()) load.addChunk(index, chunk);
     load.finish(store.appHash());

@@ -1,5 +1,5 @@
 /** The composition root of the state machine: which modules there are, in which order, and who sees what of whom. */
-import { type Logger, moduleAddress, toHex } from "@karat/common";
+import { KaratError, type Logger, moduleAddress, toHex } from "@karat/common";
 import { participant, protocolTypeUrls, typeUrls } from "@karat/proto";
 import { type Accounts, createAuthModule } from "../modules/auth/index.ts";
 import { createBankModule } from "../modules/bank/index.ts";
@@ -24,20 +24,26 @@ import { SYSTEM_STORE } from "./system.ts";
 /** Modules that own coins; their accounts take none from messages. */
 export const MODULE_ACCOUNTS = ["community", "deposit", "participant", "reward"] as const;
 
-/** Every store of the state, for opening a CommitStore. */
-export const STORE_NAMES: readonly string[] = [
-  SYSTEM_STORE,
-  "auth",
-  "bank",
-  "params",
-  "participant",
-  "deposit",
-  "epoch",
-  "reward",
-  "inference",
-  "verification",
-  "reputation",
-];
+/**
+ * Every store of the state, for opening a CommitStore. What is written for every inference lies in journals: a tree's path
+ * for each of these short-lived records would cost more than all else that is done with them.
+ */
+export const STORES: { readonly names: readonly string[]; readonly journaled: readonly string[] } = {
+  names: [
+    SYSTEM_STORE,
+    "auth",
+    "bank",
+    "params",
+    "participant",
+    "deposit",
+    "epoch",
+    "reward",
+    "inference",
+    "verification",
+    "reputation",
+  ],
+  journaled: ["inference", "verification"],
+};
 
 export interface Composition {
   readonly modules: readonly Module[];
@@ -136,7 +142,7 @@ function withAccounts(participants: ParticipantModule, accounts: Accounts): Modu
 }
 
 export interface CreateAppOptions {
-  /** Opened with STORE_NAMES. */
+  /** Opened with STORES. */
   readonly store: CommitStore;
   readonly log: Logger;
   /** Refuses a store or genesis of another chain. */
@@ -150,6 +156,12 @@ export const VERSION = "0.1.0";
 
 export function createKaratApp(options: CreateAppOptions): KaratApp {
   const { composition = composeModules(), ...rest } = options;
+  const { journaled } = options.store;
+  if (journaled.join() !== STORES.journaled.join()) {
+    throw new KaratError("wrong_stores", "open the state with STORES: the kinds of stores are part of the app hash", {
+      journaled,
+    });
+  }
   const { services, ...parts } = composition;
   return new KaratApp({
     ...rest,

@@ -16,7 +16,7 @@ import {
 } from "cosmjs-types/cosmos/staking/v1beta1/query";
 import { describe, expect, test } from "vitest";
 import { LOCALNET_PARAMS } from "../modules/params/index.ts";
-import { composeModules, STORE_NAMES } from "./compose.ts";
+import { composeModules, STORES } from "./compose.ts";
 import { buildGenesis } from "./genesis.ts";
 import { AppHarness, type HarnessOptions, signerOf, TEST_MODEL, testParticipant } from "./testing/index.ts";
 import { validateGenesis } from "./validateGenesis.ts";
@@ -36,7 +36,7 @@ describe("the composition", () => {
   const { modules, endOrder } = composeModules();
 
   test("has a store for every module and an end for the epoch after everybody else's", () => {
-    expect(STORE_NAMES).toEqual(["system", ...modules.map(({ name }) => name)].sort((a, b) => index(a) - index(b)));
+    expect(STORES.names).toEqual(["system", ...modules.map(({ name }) => name)].sort((a, b) => index(a) - index(b)));
     expect(endOrder.at(-1)).toBe("epoch");
     expect(modules.filter(({ beginBlock }) => beginBlock).map(({ name }) => name)).toEqual(["epoch"]);
   });
@@ -46,7 +46,7 @@ describe("the composition", () => {
     expect(handled).toEqual(expect.arrayContaining([...Object.values(typeUrls), ...protocolTypeUrls]));
   });
 
-  const index = (name: string) => STORE_NAMES.indexOf(name);
+  const index = (name: string) => STORES.names.indexOf(name);
 });
 
 describe("the whole chain", () => {

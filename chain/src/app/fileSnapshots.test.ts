@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { silentLogger } from "@karat/common";
 import * as abci from "cosmjs-types/tendermint/abci/types";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { LmdbCommitStore, MemoryCommitStore } from "../store/index.ts";
-import { createKaratApp, STORE_NAMES } from "./compose.ts";
+import { LmdbCommitStore, MemoryCommitStore, SNAPSHOT_FORMAT } from "../store/index.ts";
+import { createKaratApp, STORES } from "./compose.ts";
 import { FileSnapshots } from "./fileSnapshots.ts";
 import { AppHarness, coreComposition, type Signer, sendMessage } from "./testing/index.ts";
 
@@ -17,7 +17,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 /** A node with blocks that makes a snapshot every three of them. */
 async function source() {
-  const store = new MemoryCommitStore({ names: STORE_NAMES });
+  const store = new MemoryCommitStore(STORES);
   const snapshots = new FileSnapshots({ store, dir, interval: 3, log: silentLogger });
   const harness = new AppHarness({ clients: 2, composition: coreComposition(), store, snapshots });
   const [from, to] = harness.clients as [Signer, Signer];
@@ -30,7 +30,7 @@ async function source() {
 }
 
 function target(path: string) {
-  const store = LmdbCommitStore.open({ path, names: STORE_NAMES });
+  const store = LmdbCommitStore.open({ path, ...STORES });
   const snapshots = new FileSnapshots({ store, dir: join(path, "own"), interval: 0, log: silentLogger });
   return { store, app: createKaratApp({ store, log: silentLogger, composition: coreComposition(), snapshots }) };
 }
@@ -48,7 +48,7 @@ describe("state sync", () => {
       const offer = fresh.app.offerSnapshot({ snapshot, appHash });
       expect(offer.result).toBe(abci.ResponseOfferSnapshot_Result.ACCEPT);
       for (let index = 0; index < snapshot.chunks; index++) {
-        const { chunk } = app.loadSnapshotChunk({ height: 6n, format: 1, chunk: index });
+        const { chunk } = app.loadSnapshotChunk({ height: 6n, format: SNAPSHOT_FORMAT, chunk: index });
         const wrong = fresh.app.applySnapshotChunk({ index, chunk: chunk.slice(1), sender: "peer" });
         expect(wrong).toEqual({ result: RETRY, refetchChunks: [index], rejectSenders: ["peer"] });
         expect(fresh.app.applySnapshotChunk({ index, chunk, sender: "peer" }).result).toBe(ACCEPT);
@@ -73,12 +73,13 @@ describe("state sync", () => {
     const fresh = target(path);
     try {
       fresh.app.offerSnapshot({ snapshot, appHash: new Uint8Array(32) });
-      const { chunk } = app.loadSnapshotChunk({ height: 6n, format: 1, chunk: 0 });
+      const { chunk } = app.loadSnapshotChunk({ height: 6n, format: SNAPSHOT_FORMAT, chunk: 0 });
       expect(fresh.app.applySnapshotChunk({ index: 0, chunk, sender: "peer" }).result).toBe(REJECT_SNAPSHOT);
       expect(fresh.app.info().lastBlockHeight).toBe(0n);
-      expect(fresh.app.offerSnapshot({ snapshot: { ...snapshot, format: 2 }, appHash: new Uint8Array() }).result).toBe(
-        abci.ResponseOfferSnapshot_Result.REJECT_FORMAT,
-      );
+      expect(
+        fresh.app.offerSnapshot({ snapshot: { ...snapshot, format: SNAPSHOT_FORMAT + 1 }, appHash: new Uint8Array() })
+          .result,
+      ).toBe(abci.ResponseOfferSnapshot_Result.REJECT_FORMAT);
       expect(fresh.app.offerSnapshot({ snapshot: { ...snapshot, chunks: 9 }, appHash: new Uint8Array() }).result).toBe(
         abci.ResponseOfferSnapshot_Result.REJECT,
       );
@@ -93,7 +94,7 @@ describe("state sync", () => {
     harness.jump(3);
     await vi.waitFor(() => expect(app.listSnapshots().snapshots.map(({ height }) => height)).toEqual([9n, 6n]));
     expect(readdirSync(dir).sort()).toEqual(["6", "9"]);
-    expect(app.loadSnapshotChunk({ height: 3n, format: 1, chunk: 0 }).chunk.length).toBe(0);
-    expect(app.loadSnapshotChunk({ height: 9n, format: 1, chunk: 7 }).chunk.length).toBe(0);
+    expect(app.loadSnapshotChunk({ height: 3n, format: SNAPSHOT_FORMAT, chunk: 0 }).chunk.length).toBe(0);
+    expect(app.loadSnapshotChunk({ height: 9n, format: SNAPSHOT_FORMAT, chunk: 7 }).chunk.length).toBe(0);
   });
 });

@@ -5,6 +5,7 @@ import * as abci from "cosmjs-types/tendermint/abci/types";
 import {
   chunkHash,
   exportSnapshot,
+  SNAPSHOT_FORMAT,
   SnapshotImport,
   type SnapshotOffer,
   snapshotOffer,
@@ -43,13 +44,13 @@ export class FileSnapshots implements SnapshotService {
   load({ height, format, chunk }: abci.RequestLoadSnapshotChunk): Uint8Array {
     const known = this.#heights().includes(Number(height));
     const count = known ? this.#hashes(Number(height)).length : 0;
-    if (format !== 1 || chunk >= count) return new Uint8Array();
+    if (format !== SNAPSHOT_FORMAT || chunk >= count) return new Uint8Array();
     return new Uint8Array(readFileSync(join(this.#options.dir, height.toString(), chunk.toString())));
   }
 
   offer({ snapshot, appHash }: abci.RequestOfferSnapshot): abci.ResponseOfferSnapshot_Result {
     if (snapshot === undefined) return OFFER_REJECT;
-    if (snapshot.format !== 1) return REJECT_FORMAT;
+    if (snapshot.format !== SNAPSHOT_FORMAT) return REJECT_FORMAT;
     this.#import?.into.abort();
     this.#import = undefined;
     try {

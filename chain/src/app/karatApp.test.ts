@@ -6,7 +6,7 @@ import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LmdbCommitStore, MemoryCommitStore } from "../store/index.ts";
-import { type Composition, createKaratApp, STORE_NAMES } from "./compose.ts";
+import { type Composition, createKaratApp, STORES } from "./compose.ts";
 import { isChainError, SDK } from "./errors.ts";
 import type { Module } from "./module.ts";
 import {
@@ -48,7 +48,7 @@ describe("genesis", () => {
   });
   const open = (chainId?: string) =>
     createKaratApp({
-      store: new MemoryCommitStore({ names: STORE_NAMES }),
+      store: new MemoryCommitStore(STORES),
       log: silentLogger,
       composition: coreComposition(),
       ...(chainId !== undefined && { chainId }),
@@ -150,7 +150,7 @@ test("a node that starts again goes on where it was", () => {
   const path = mkdtempSync(join(tmpdir(), "karat-app-"));
   try {
     const reference = core();
-    let store = LmdbCommitStore.open({ path, names: STORE_NAMES });
+    let store = LmdbCommitStore.open({ path, ...STORES });
     let harness = core({ store });
     const step = (amount: bigint) => {
       const [from, to] = reference.clients as [Signer, Signer];
@@ -161,7 +161,7 @@ test("a node that starts again goes on where it was", () => {
     // Finalised and not committed: gone with the process.
     harness.app.finalizeBlock(harness.finalizeRequest());
     store.close();
-    store = LmdbCommitStore.open({ path, names: STORE_NAMES });
+    store = LmdbCommitStore.open({ path, ...STORES });
     harness = core({ store });
     expect(harness.height).toBe(2n);
     expect(harness.app.chainId).toBe("karat-test");

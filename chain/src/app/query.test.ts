@@ -69,6 +69,9 @@ describe("queries", () => {
     expect(code).toBe(0);
     expect(value).toEqual(ask("/store/auth/key", key).value);
     expect(proofOps?.ops.map(({ type }) => type)).toEqual(["ics23:iavl", "ics23:simple"]);
+    // A journaled store does not prove absence, and says so.
+    expect(ask("/store/inference/key", key)).toMatchObject({ code: 0, value: new Uint8Array() });
+    expect(ask("/store/inference/key", key, { prove: true }).code).toBe(SDK.invalidRequest.code);
     expect(ask("/store/nothing/key", key).code).toBe(SDK.unknownRequest.code);
     expect(ask("/cosmos.bank.v1beta1.Query/Params", key, { prove: true }).code).toBe(SDK.invalidRequest.code);
   });

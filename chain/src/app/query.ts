@@ -79,7 +79,7 @@ function refusal(error: unknown, height: bigint, request: RequestQuery, log: Log
   if (isChainError(error)) {
     return { ...answer(height, NOTHING, NOTHING), code: error.code, codespace: error.codespace, log: error.message };
   }
-  const known = isKaratError(error, "height_unavailable", "invalid_key");
+  const known = isKaratError(error, "height_unavailable", "invalid_key", "absence_not_provable");
   // A request that does not decode ends here too; which of them it was is for the log to say.
   if (!known) log.warn({ path: request.path, error: messageOf(error) }, "a query failed");
   const kind = known || error instanceof RangeError ? SDK.invalidRequest : SDK.logic;

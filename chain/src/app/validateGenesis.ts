@@ -1,7 +1,7 @@
 import { silentLogger, utf8 } from "@karat/common";
 import { type GenesisJson, parseGenesis } from "../engine/consensus/genesis.ts";
 import { MemoryCommitStore } from "../store/index.ts";
-import { createKaratApp, STORE_NAMES } from "./compose.ts";
+import { createKaratApp, STORES } from "./compose.ts";
 
 /**
  * Runs InitChain on an empty state in memory. Throws what a node would refuse the genesis with: `engine/bad-genesis`,
@@ -14,7 +14,7 @@ export function validateGenesis(json: GenesisJson): {
 } {
   const genesis = parseGenesis(json);
   const app = createKaratApp({
-    store: new MemoryCommitStore({ names: STORE_NAMES }),
+    store: new MemoryCommitStore(STORES),
     log: silentLogger,
     checkInvariants: true,
   });

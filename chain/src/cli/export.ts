@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { KaratError, silentLogger } from "@karat/common";
-import { createKaratApp, STORE_NAMES } from "../app/compose.ts";
+import { createKaratApp, STORES } from "../app/compose.ts";
 import type { GenesisJson } from "../engine/index.ts";
 import { LmdbCommitStore } from "../store/index.ts";
 import { homePaths, readHomeGenesis } from "./home.ts";
@@ -26,7 +26,7 @@ export async function exportState(args: readonly string[]): Promise<void> {
 }
 
 function exportFrom(path: string, genesis: GenesisJson): void {
-  const store = LmdbCommitStore.open({ path, names: STORE_NAMES });
+  const store = LmdbCommitStore.open({ path, ...STORES });
   try {
     if (store.height() === 0n) throw new KaratError("no_state", "the node has no blocks yet", { path });
     const app = createKaratApp({ store, log: silentLogger, chainId: genesis.chain_id });

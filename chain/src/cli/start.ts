@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { createLogger, KaratError, type Logger, messageOf, secp256k1Build } from "@karat/common";
-import { createKaratApp, STORE_NAMES } from "../app/compose.ts";
+import { createKaratApp, STORES } from "../app/compose.ts";
 import { FileSnapshots } from "../app/fileSnapshots.ts";
 import type { KaratApp } from "../app/karatApp.ts";
 import { SignaturePool, SignaturesAhead } from "../app/signatures/index.ts";
@@ -210,7 +210,7 @@ async function openApp(
 ): Promise<Opened> {
   const paths = homePaths(settings.home);
   await mkdir(paths.state, { recursive: true });
-  const store = LmdbCommitStore.open({ path: paths.state, names: STORE_NAMES });
+  const store = LmdbCommitStore.open({ path: paths.state, ...STORES });
   try {
     const snapshots = new FileSnapshots({
       store,

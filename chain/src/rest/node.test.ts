@@ -6,7 +6,7 @@ import { DENOM, sha256, silentLogger, toBase64, toHex } from "@karat/common";
 import { createKaratRegistry, deposit, typeUrls } from "@karat/proto";
 import { TxRaw } from "cosmjs-types/cosmos/tx/v1beta1/tx";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createKaratApp, STORE_NAMES } from "../app/compose.ts";
+import { createKaratApp, STORES } from "../app/compose.ts";
 import { buildGenesis } from "../app/genesis.ts";
 import { sendMessage, signerOf } from "../app/testing/index.ts";
 import { ed25519Key, SoloEngine } from "../engine/index.ts";
@@ -29,7 +29,7 @@ const ask = (path: string): Promise<Answer> => get(rest.url, path);
 
 beforeAll(async () => {
   const application = createKaratApp({
-    store: new MemoryCommitStore({ names: STORE_NAMES }),
+    store: new MemoryCommitStore(STORES),
     log: silentLogger,
     checkInvariants: true,
   });

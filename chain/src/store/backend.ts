@@ -1,4 +1,5 @@
 import type { NodeSource, Ref } from "./iavl/node.ts";
+import type { JournalRecord } from "./journal/write.ts";
 import type { ChangeSet, Reader } from "./types.ts";
 
 /** The roots of all stores after a block; a store without entries has none. */
@@ -17,11 +18,16 @@ export interface Batch {
   nextId: number;
   /** Saved nodes that this version no longer reaches. */
   orphans: readonly number[];
+  /** For the flat tables; of journaled stores, entries with their places. */
   changes: ChangeSet;
+  journal: readonly JournalRecord[];
   meta: ReadonlyMap<string, Uint8Array>;
   /** Versions below this height are no longer wanted. */
   keepFrom: number;
 }
+
+/** The leaves of a block as a state sync brings them. */
+export type PartialLeaves = Pick<JournalRecord, "name" | "height" | "leaves">;
 
 /** What a CommitStore needs from its storage. Nodes are known by ids that are never given twice. */
 export interface Backend extends NodeSource {
@@ -29,8 +35,12 @@ export interface Backend extends NodeSource {
   readonly latest: Version | undefined;
   readonly nextId: number;
   version(height: number): Version | undefined;
-  /** The entries of the last committed version. */
+  /** The entries of the last committed version; of journaled stores, with their places. */
   reader(name: string): Reader;
+  /** BlockLeaves; kept while one of them is current in a kept version. */
+  leaves(name: string, height: number): Uint8Array | undefined;
+  /** Undo of a block later than the first kept version. */
+  undo(name: string, height: number): Uint8Array | undefined;
   meta(key: string): Uint8Array | undefined;
   /** Atomic, and durable before it returns where the backend is durable at all. */
   write(batch: Batch): void;
@@ -38,7 +48,7 @@ export interface Backend extends NodeSource {
    * Nodes and entries of a version under construction (state sync), in bounded transactions. The store stays at height
    * 0 until a `write` gives them a version; what an interrupted import left over is gone after the next opening.
    */
-  writePartial(created: readonly Ref[], changes: ChangeSet): void;
+  writePartial(created: readonly Ref[], changes: ChangeSet, leaves?: readonly PartialLeaves[]): void;
   /** Removes what `writePartial` wrote. */
   discardPartial(): void;
   close(): void;

@@ -1,5 +1,5 @@
 import { LmdbBackend } from "./lmdbBackend.ts";
-import { TreeCommitStore, type TreeStoreOptions } from "./treeStore.ts";
+import { TreeCommitStore, type TreeStoreOptions, treeNames } from "./treeStore.ts";
 
 export interface LmdbStoreOptions extends TreeStoreOptions {
   /** Folder of the environment; made where it is missing. Only one process may have it open. */
@@ -13,7 +13,8 @@ export interface LmdbStoreOptions extends TreeStoreOptions {
 /** The state on disk: what `commit` returned survives a crash, what was not committed leaves no trace. */
 export class LmdbCommitStore extends TreeCommitStore {
   static open(options: LmdbStoreOptions): LmdbCommitStore {
-    const { path, names, cacheBytes = 128 * 1024 * 1024, pruneBudget = 20_000 } = options;
+    const { path, cacheBytes = 128 * 1024 * 1024, pruneBudget = 20_000 } = options;
+    const names = [...new Set([...options.names, ...treeNames(options)])];
     const backend = new LmdbBackend({ path, names, cacheBytes, pruneBudget });
     try {
       return new LmdbCommitStore(backend, options);

@@ -1,6 +1,6 @@
 import { KaratError } from "@karat/common";
 import { type Database, open, type RootDatabase } from "lmdb";
-import type { Backend, Batch, Version } from "./backend.ts";
+import type { Backend, Batch, PartialLeaves, Version } from "./backend.ts";
 import { plain } from "./bytes.ts";
 import {
   ByteReader,
@@ -13,6 +13,7 @@ import {
   heightOfKey,
 } from "./codec.ts";
 import type { Node, Ref } from "./iavl/node.ts";
+import type { JournalRecord } from "./journal/write.ts";
 import { NodeCache } from "./nodeCache.ts";
 import type { Change, ChangeSet, Range, Reader } from "./types.ts";
 
@@ -27,19 +28,24 @@ export interface LmdbBackendOptions {
   pruneBudget: number;
 }
 
-const FORMAT = 1;
+const FORMAT = 2;
 const BINARY = { encoding: "binary", keyEncoding: "binary" } as const;
 const ORPHANS_PER_RECORD = 400;
 const VERSIONS_PRUNED_PER_COMMIT = 1000;
 /** The smallest key. lmdb-js leaves it out of a reversed range without a lower bound, so every range here has one. */
 const FIRST_KEY = Uint8Array.of(0);
+/** Kinds of records in `journal`: the leaves of a block, its Undo, and heights whose leaves ended with it. */
+const LEAVES = 0;
+const UNDO = 1;
+const ENDED = 2;
+const JOURNAL_NAME_AT = 9;
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const STATE = utf8("sys/state");
 const PARTIAL = utf8("sys/partial");
 
 /**
  * One LMDB environment: `nodes` (id to node), `flat:<name>` (latest entries), `versions` (height to roots), `orphans`
- * (height to the ids it orphaned), `meta`. A commit is one write transaction, synced to disk before it returns.
+ * (height to the ids it orphaned), `journal` (kind, height and name to leaves and how to undo them), `meta`. A commit is one write transaction, synced to disk before it returns.
  */
 export class LmdbBackend implements Backend {
   readonly #env: RootDatabase<Buffer, Uint8Array>;
@@ -47,6 +53,7 @@ export class LmdbBackend implements Backend {
   readonly #versions: Table;
   readonly #orphans: Table;
   readonly #meta: Table;
+  readonly #journal: Table;
   readonly #flat = new Map<string, { table: Table; reader: Reader }>();
   readonly #cache: NodeCache;
   readonly #pruneBudget: number;
@@ -70,6 +77,7 @@ export class LmdbBackend implements Backend {
     this.#versions = this.#table("versions");
     this.#orphans = this.#table("orphans");
     this.#meta = this.#table("meta");
+    this.#journal = this.#table("journal");
     for (const name of names) {
       const table = this.#table(`flat:${name}`);
       this.#flat.set(name, { table, reader: new FlatReader(table) });
@@ -110,6 +118,14 @@ export class LmdbBackend implements Backend {
     return this.#flat.get(name)!.reader;
   }
 
+  leaves(name: string, height: number): Uint8Array | undefined {
+    return this.#journalRecord(LEAVES, height, name);
+  }
+
+  undo(name: string, height: number): Uint8Array | undefined {
+    return this.#journalRecord(UNDO, height, name);
+  }
+
   meta(key: string): Uint8Array | undefined {
     const value = this.#meta.getBinary(utf8(`app/${key}`));
     return value === undefined ? undefined : plain(value);
@@ -121,12 +137,14 @@ export class LmdbBackend implements Backend {
       // Another process that wrote here meanwhile would have made nodes under the same ids.
       if (this.#readState()?.height !== this.#latest?.height) throw corrupt("another process wrote to this store", {});
       this.#put(batch.created, batch.changes);
+      this.#putJournal(batch.journal);
       this.#versions.putSync(heightKey(version.height), buffer(encodeVersion(this.#out, version)));
       this.#putOrphans(version.height, batch.orphans);
       for (const [key, value] of batch.meta) this.#meta.putSync(utf8(`app/${key}`), buffer(value));
       const state = this.#out.reset().byte(FORMAT).uvarint(version.height).uvarint(batch.nextId);
       this.#meta.putSync(STATE, buffer(state.view()));
       this.#meta.removeSync(PARTIAL);
+      this.#pruneJournal(batch.keepFrom);
       this.#prune(batch.keepFrom, Math.max(this.#pruneBudget, batch.orphans.length * 2));
     });
     this.#latest = version;
@@ -134,10 +152,11 @@ export class LmdbBackend implements Backend {
     this.#saved(batch.created);
   }
 
-  writePartial(created: readonly Ref[], changes: ChangeSet): void {
+  writePartial(created: readonly Ref[], changes: ChangeSet, leaves: readonly PartialLeaves[] = []): void {
     this.#env.transactionSync(() => {
       this.#meta.putSync(PARTIAL, Buffer.of(1));
       this.#put(created, changes);
+      this.#putLeaves(leaves);
     });
     for (const ref of created) ref.node = undefined;
   }
@@ -146,6 +165,7 @@ export class LmdbBackend implements Backend {
     if (this.#latest !== undefined) throw corrupt("a partial import lies over a committed state", {});
     this.#env.transactionSync(() => {
       this.#nodes.clearSync();
+      this.#journal.clearSync();
       for (const { table } of this.#flat.values()) table.clearSync();
       this.#meta.removeSync(PARTIAL);
     });
@@ -178,6 +198,45 @@ export class LmdbBackend implements Backend {
         if (value === undefined) table.removeSync(key);
         else table.putSync(key, buffer(value));
       }
+    }
+  }
+
+  #journalRecord(kind: number, height: number, name: string): Uint8Array | undefined {
+    const record = this.#journal.getBinary(journalKey(kind, height, name));
+    return record && plain(record);
+  }
+
+  #putLeaves(records: readonly PartialLeaves[]): void {
+    for (const { name, height, leaves } of records) {
+      if (leaves !== undefined) this.#journal.putSync(journalKey(LEAVES, height, name), buffer(leaves));
+    }
+  }
+
+  #putJournal(records: readonly JournalRecord[]): void {
+    this.#putLeaves(records);
+    for (const { name, height, undo, ended } of records) {
+      this.#journal.putSync(journalKey(UNDO, height, name), buffer(undo));
+      if (ended.length === 0) continue;
+      this.#out.reset();
+      for (const gone of ended) this.#out.uvarint(gone);
+      this.#journal.putSync(journalKey(ENDED, height, name), buffer(this.#out.view()));
+    }
+  }
+
+  /** What no kept version needs: how to undo blocks up to the first of them, and leaves that ended with these. */
+  #pruneJournal(keepFrom: number): void {
+    const end = journalKey(UNDO, Math.max(keepFrom, 0) + 1, "");
+    const range = { start: journalKey(UNDO, 0, ""), end, limit: VERSIONS_PRUNED_PER_COMMIT };
+    for (const found of Array.from(this.#journal.getKeys(range), (key) => Buffer.from(key))) {
+      const name = found.toString("latin1", JOURNAL_NAME_AT);
+      this.#journal.removeSync(found);
+      found[0] = ENDED;
+      const ended = this.#journal.getBinary(found);
+      if (ended === undefined) continue;
+      for (const record = new ByteReader(ended); !record.done; ) {
+        this.#journal.removeSync(journalKey(LEAVES, record.uvarint(), name));
+      }
+      this.#journal.removeSync(found);
     }
   }
 
@@ -261,6 +320,14 @@ class FlatReader implements Reader {
       yield entry as readonly [Uint8Array, Uint8Array];
     }
   }
+}
+
+function journalKey(kind: number, height: number, name: string): Buffer {
+  const key = Buffer.alloc(JOURNAL_NAME_AT + name.length);
+  key[0] = kind;
+  key.writeBigUInt64BE(BigInt(height), 1);
+  key.write(name, JOURNAL_NAME_AT, "latin1");
+  return key;
 }
 
 const buffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);

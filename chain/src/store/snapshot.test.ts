@@ -7,7 +7,14 @@ import { afterAll, describe, expect, it } from "vitest";
 import { changesArbitrary, code, content } from "./conformance.ts";
 import { LmdbCommitStore } from "./lmdb.ts";
 import { MemoryCommitStore } from "./memory.ts";
-import { chunkHash, exportSnapshot, SnapshotImport, type SnapshotOffer, snapshotOffer } from "./snapshot.ts";
+import {
+  chunkHash,
+  exportSnapshot,
+  SNAPSHOT_FORMAT,
+  SnapshotImport,
+  type SnapshotOffer,
+  snapshotOffer,
+} from "./snapshot.ts";
 import { changesOfHeight } from "./testing/crashBlocks.ts";
 import type { TreeCommitStore, TreeStoreOptions } from "./treeStore.ts";
 
@@ -168,7 +175,7 @@ describe("snapshot import", () => {
   it("refuses offers that cannot be right", () => {
     const { offer } = take(grown(new MemoryCommitStore({ names })));
     const bad: SnapshotOffer[] = [
-      { ...offer, format: 2 },
+      { ...offer, format: SNAPSHOT_FORMAT + 1 },
       { ...offer, height: 0n },
       { ...offer, height: offer.height + 1n },
       { ...offer, chunks: offer.chunks + 1 },

@@ -3,11 +3,16 @@ import { equalBytes } from "./bytes.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { multistoreRoot } from "./iavl/multistore.ts";
 import { innerHash, leafHash, Node, Ref, sha256 } from "./iavl/node.ts";
+import { Tree } from "./iavl/tree.ts";
+import { JOURNAL_STORE } from "./journal/commitment.ts";
+import { JournalImport, malformed } from "./journal/import.ts";
+import type { JournalItem } from "./journal/journals.ts";
 import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from "./limits.ts";
+import { HASH_BYTES } from "./simpleTree.ts";
 import { rootHashes, type TreeCommitStore } from "./treeStore.ts";
 import type { Change } from "./types.ts";
 
-export const SNAPSHOT_FORMAT = 1;
+export const SNAPSHOT_FORMAT = 2;
 export const MAX_CHUNK_BYTES = 10_000_000;
 /** 640 GB of state; the chunk hashes then fill 2 MiB of the 4 MB that CometBFT lets an offer have. */
 export const MAX_CHUNKS = 65_536;
@@ -24,13 +29,19 @@ export interface SnapshotOffer {
 }
 
 /**
- * The stream: per store, in order of names, a header and the nodes in post-order. A leaf has version, key and value,
+ * The stream: per tree, in order of names, a header and the nodes in post-order. A leaf has version, key and value,
  * an inner node its version only: height, size and key (the smallest on its right) follow from the shape, so that
- * nothing is carried that the app hash does not cover. Records do not cross chunks.
+ * nothing is carried that the app hash does not cover. Then per journaled store, in order of names, a header and the
+ * blocks that still count: of each its height and its leaves, in order; current ones with key and value, the others
+ * as hashes. Records do not cross chunks.
  */
 const STORE = 1;
 const LEAF = 2;
 const INNER = 3;
+const JOURNAL = 4;
+const BLOCK = 5;
+const LIVE = 6;
+const DEAD = 7;
 
 /**
  * All stores at a kept height as chunks of at most `chunkBytes` (default 10 MB). The height is held against pruning
@@ -76,6 +87,21 @@ function* records(store: TreeCommitStore, height: bigint): Generator<Uint8Array>
       yield out.view();
     }
   }
+  for (const name of [...store.journaled].sort()) {
+    const bytes = Buffer.from(name, "utf8");
+    yield out.reset().byte(JOURNAL).uvarint(bytes.length).bytes(bytes).view();
+    for (const item of store.journalAt(name, height)) yield journalRecord(out.reset(), item);
+  }
+}
+
+function journalRecord(out: ByteWriter, item: JournalItem): Uint8Array {
+  if (item.kind === "block") out.byte(BLOCK).uvarint(item.height);
+  else if (item.kind === "dead") out.byte(DEAD).bytes(item.hash);
+  else {
+    out.byte(LIVE).uvarint(item.key.length).bytes(item.key);
+    out.uvarint(item.value.length).bytes(item.value);
+  }
+  return out.view();
 }
 
 /** The offer for chunks whose SHA-256 hashes are given in order. */
@@ -114,6 +140,7 @@ export class SnapshotImport {
   #lastKey: Uint8Array | undefined;
   #created: Ref[] = [];
   #entries: Change[] = [];
+  #journal: JournalImport | undefined;
   #nextChunk = 0;
   #nextId = 1;
 
@@ -170,13 +197,15 @@ export class SnapshotImport {
     }
     try {
       this.#closeStore();
+      if (this.#journals().at(-1) !== this.#journal?.name) throw malformed("a journaled store is missing");
+      this.#journal?.close();
       const appHash = multistoreRoot(rootHashes(this.#roots));
       if (!equalBytes(appHash, trustedAppHash)) {
         throw new KaratError("snapshot_app_hash", "the snapshot is not the state of the trusted app hash");
       }
       const height = Number(this.#offer.height);
       const version = { height, appHash, roots: this.#roots };
-      const nothing = { created: [], orphans: [], changes: new Map() };
+      const nothing = { created: [], orphans: [], changes: new Map(), journal: [] };
       this.#store.backend.write({ ...nothing, version, nextId: this.#nextId, meta, keepFrom: height });
       this.#nextChunk = OVER;
     } catch (error) {
@@ -194,17 +223,45 @@ export class SnapshotImport {
 
   #record(reader: ByteReader): void {
     const kind = reader.byte();
-    if (kind === STORE) this.#openStore(Buffer.from(reader.bytes(reader.uvarint())).toString("latin1"));
+    if (kind >= JOURNAL) this.#journalRecord(kind, reader);
+    else if (this.#journal !== undefined) throw malformed("a tree follows a journal");
+    else if (kind === STORE) this.#openStore(Buffer.from(reader.bytes(reader.uvarint())).toString("latin1"));
     else if (this.#name === undefined) throw malformed("a node belongs to no store");
     else if (kind === LEAF) this.#leaf(reader);
     else if (kind === INNER) this.#inner(this.#version(reader));
     else throw malformed("a record is of no known kind");
   }
 
-  #openStore(name: string): void {
-    if (!this.#store.names.includes(name)) throw malformed("a store is not known here");
-    if (this.#name !== undefined && name <= this.#name) throw malformed("stores are not in order");
+  #journalRecord(kind: number, reader: ByteReader): void {
+    if (kind === JOURNAL) this.#openJournal(Buffer.from(reader.bytes(reader.uvarint())).toString("latin1"));
+    else if (this.#journal === undefined) throw malformed("an entry belongs to no store");
+    else if (kind === BLOCK) this.#journal.block(reader.uvarint());
+    else if (kind === DEAD) this.#journal.dead(reader.bytes(HASH_BYTES));
+    else if (kind === LIVE) {
+      const key = new Uint8Array(reader.bytes(reader.uvarint()));
+      this.#journal.live(key, new Uint8Array(reader.bytes(reader.uvarint())));
+    } else throw malformed("a record is of no known kind");
+  }
+
+  /** The trees are there: what a journal's blocks must be is known, as far as the app hash is right. */
+  #openJournal(name: string): void {
     this.#closeStore();
+    this.#journal?.close();
+    const due = this.#journals()[this.#journal === undefined ? 0 : this.#journals().indexOf(this.#journal.name) + 1];
+    if (name !== due) throw malformed("journaled stores are not in order");
+    const commitments = new Tree(this.#store.backend, this.#roots.get(JOURNAL_STORE));
+    this.#journal = new JournalImport(name, this.#store.backend, commitments);
+  }
+
+  #journals(): string[] {
+    return [...this.#store.journaled].sort();
+  }
+
+  #openStore(name: string): void {
+    const known = this.#store.names.includes(name) && !this.#store.journaled.includes(name);
+    if (!known) throw malformed("a store is not known here");
+    this.#closeStore();
+    if ([...this.#roots.keys()].some((earlier) => name <= earlier)) throw malformed("stores are not in order");
     this.#name = name;
   }
 
@@ -216,6 +273,7 @@ export class SnapshotImport {
     this.#roots.set(this.#name, this.#stack[0]?.ref);
     this.#stack = [];
     this.#lastKey = undefined;
+    this.#name = undefined;
   }
 
   #leaf(reader: ByteReader): void {
@@ -259,11 +317,10 @@ export class SnapshotImport {
   }
 
   #write(): void {
+    this.#journal?.write();
     if (this.#name === undefined || this.#created.length === 0) return;
     this.#store.backend.writePartial(this.#created, new Map([[this.#name, this.#entries]]));
     this.#created = [];
     this.#entries = [];
   }
 }
-
-const malformed = (message: string) => new KaratError("snapshot_malformed", message);

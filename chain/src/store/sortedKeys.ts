@@ -19,6 +19,16 @@ export class SortedKeys {
     if (run.length > MAX_RUN) this.#runs.splice(at + 1, 0, run.splice(MAX_RUN / 2));
   }
 
+  /** Removes a key that is in the set. */
+  delete(key: string): void {
+    const at = this.#runAtOrAfter(key);
+    const run = this.#runs[at];
+    if (run === undefined) return;
+    const index = lowerBound(run, key);
+    if (run[index] === key) run.splice(index, 1);
+    if (run.length === 0) this.#runs.splice(at, 1);
+  }
+
   /** The smallest key ≥ `from` (> `from` where `exclusive`); the very first where `from` is undefined. */
   next(from: string | undefined, exclusive: boolean): string | undefined {
     if (from === undefined) return this.#runs[0]?.[0];

@@ -5,12 +5,22 @@ import { EMPTY_ROOT, type Ref } from "./iavl/node.ts";
 import { storeProof, treeProof } from "./iavl/proof.ts";
 import { Tree } from "./iavl/tree.ts";
 import { WorkingTree } from "./iavl/workingTree.ts";
+import { JOURNAL_STORE } from "./journal/commitment.ts";
+import { type JournalItem, Journals } from "./journal/journals.ts";
+import type { JournalRecord } from "./journal/write.ts";
 import { checkKey, checkValue } from "./limits.ts";
-import type { Change, ChangeSet, CommitStore, Proven, Reader } from "./types.ts";
+import type { Change, ChangeSet, CommitStore, ProofOp, Proven, Reader } from "./types.ts";
 
 export interface TreeStoreOptions {
   /** Store names: ASCII, distinct. May grow from one opening to the next; dropping one that was committed is refused. */
   names: readonly string[];
+  /**
+   * Those of `names` that are kept as a journal: cheap to write, provable as far as they hold something (`journal/`).
+   * Their commitments are a store of their own, `journal`.
+   */
+  journaled?: readonly string[];
+  /** For tests: see JOURNAL_WINDOW. */
+  journalWindow?: number;
   /** How many of the newest versions can be proven and exported. Default 100, at least 1. */
   pruneKeep?: number;
   /** How many blocks a held height (see `hold`) may lag behind before it is pruned all the same. Default 10 000. */
@@ -22,11 +32,16 @@ interface Staged {
   created: readonly Ref[];
   orphans: readonly number[];
   changes: ChangeSet;
+  journal: readonly JournalRecord[];
 }
 
-/** The CommitStore over IAVL+ trees; where nodes and entries lie is the backend's business. */
+/** The CommitStore over IAVL+ trees and journals; where nodes and entries lie is the backend's business. */
 export class TreeCommitStore implements CommitStore {
   readonly names: readonly string[];
+  readonly journaled: readonly string[];
+  readonly #journals: Journals;
+  readonly #journalWindow: number | undefined;
+  readonly #trees: readonly string[];
   readonly #backend: Backend;
   readonly #pruneKeep: number;
   readonly #holdLimit: number;
@@ -38,13 +53,18 @@ export class TreeCommitStore implements CommitStore {
   /** Set after `stage`: goes with that staging. */
   readonly #stagedMeta = new Map<string, Uint8Array>();
 
-  constructor(backend: Backend, { names, pruneKeep = 100, holdLimit = 10_000 }: TreeStoreOptions) {
-    checkNames(names, backend.latest);
-    this.names = [...names];
+  constructor(backend: Backend, options: TreeStoreOptions) {
+    const { names, journaled = [], journalWindow, pruneKeep = 100, holdLimit = 10_000 } = options;
+    this.#trees = treeNames(options);
+    checkNames(names, this.#trees, backend.latest);
+    this.names = [...names, ...this.#trees.filter((name) => !names.includes(name))];
+    this.journaled = [...journaled];
+    this.#journals = new Journals(backend, this.journaled);
+    this.#journalWindow = journalWindow;
     this.#backend = backend;
     this.#pruneKeep = Math.max(1, pruneKeep);
     this.#holdLimit = holdLimit;
-    const roots = new Map(this.names.map((name) => [name, undefined]));
+    const roots = new Map(this.#trees.map((name) => [name, undefined]));
     this.#fresh = { height: 0, appHash: multistoreRoot(rootHashes(roots)), roots };
   }
 
@@ -58,7 +78,7 @@ export class TreeCommitStore implements CommitStore {
 
   reader(name: string): Reader {
     this.#checkName(name);
-    return this.#backend.reader(name);
+    return this.#journals.has(name) ? this.#journals.reader(name) : this.#backend.reader(name);
   }
 
   stage(height: bigint, changes: ChangeSet): Uint8Array {
@@ -72,7 +92,8 @@ export class TreeCommitStore implements CommitStore {
     const roots = new Map<string, Ref | undefined>();
     const copied = copyOf(changes);
     for (const name of copied.keys()) this.#checkName(name);
-    for (const name of this.names) {
+    const journal = this.#stageJournals(Number(height), copied);
+    for (const name of this.#trees) {
       const root = this.#latest.roots.get(name);
       const writes = copied.get(name) ?? [];
       if (writes.length === 0) {
@@ -90,7 +111,7 @@ export class TreeCommitStore implements CommitStore {
       roots.set(name, finished.root);
     }
     const appHash = multistoreRoot(rootHashes(roots));
-    this.#staged = { version: { height: Number(height), appHash, roots }, created, orphans, changes: copied };
+    this.#staged = { version: { height: Number(height), appHash, roots }, created, orphans, changes: copied, journal };
     return appHash;
   }
 
@@ -100,11 +121,11 @@ export class TreeCommitStore implements CommitStore {
     // Given up first: were the write to fail, a second attempt has to stage anew.
     this.#staged = undefined;
     const nextId = assignIds(staged.created, this.#backend.nextId);
-    const { version, created, orphans, changes } = staged;
+    const { version, created, orphans, changes, journal } = staged;
     const meta = new Map([...this.#earlyMeta, ...this.#stagedMeta]);
     const held = Math.max(version.height - this.#holdLimit, Math.min(...this.#holds));
     const keepFrom = Math.min(version.height - this.#pruneKeep + 1, held);
-    this.#backend.write({ version, created, nextId, orphans, changes, meta, keepFrom });
+    this.#backend.write({ version, created, nextId, orphans, changes, journal, meta, keepFrom });
     this.#earlyMeta.clear();
     this.#stagedMeta.clear();
     return { height: this.height(), appHash: version.appHash };
@@ -121,18 +142,30 @@ export class TreeCommitStore implements CommitStore {
   prove(name: string, key: Uint8Array, height?: bigint): Proven {
     checkKey(key);
     const version = this.#version(height);
-    const tree = this.#tree(version, name);
-    const { value, data } = treeProof(tree, key);
-    const proofOps = [
-      { type: "ics23:iavl", key, data },
-      { type: "ics23:simple", key: new TextEncoder().encode(name), data: storeProof(rootHashes(version.roots), name) },
-    ];
-    return { value, height: BigInt(version.height), proofOps };
+    const at = BigInt(version.height);
+    if (this.#journals.has(name)) {
+      const { value, data, rootKey, liveKey } = this.#journals.prove(name, version, key);
+      const [root, store] = this.#proofOps(version, JOURNAL_STORE, rootKey);
+      const [live] = this.#proofOps(version, JOURNAL_STORE, liveKey);
+      return { value, height: at, proofOps: [{ type: "ics23:simple", key, data }, root, store, live] };
+    }
+    this.#checkName(name);
+    return {
+      value: treeProof(this.#tree(version, name), key).value,
+      height: at,
+      proofOps: this.#proofOps(version, name, key),
+    };
   }
 
   /** The state as it was after a block that is still kept; slower than `reader`. Throws `height_unavailable`. */
   readerAt(name: string, height: bigint): Reader {
-    return this.#tree(this.#version(height), name);
+    const version = this.#version(height);
+    return this.#journals.has(name) ? this.#journals.readerAt(name, version.height) : this.#tree(version, name);
+  }
+
+  /** What a snapshot carries of a journaled store. Hold the height for as long as it is read. */
+  journalAt(name: string, height: bigint): Iterable<JournalItem> {
+    return this.#journals.items(name, this.#version(height));
   }
 
   /** The versioned trees of a height, for a snapshot. Hold the height for as long as they are read. */
@@ -180,6 +213,26 @@ export class TreeCommitStore implements CommitStore {
     return version;
   }
 
+  /** Replaces the writes of journaled stores by what lies in the flat tables, and adds those of the commitments. */
+  #stageJournals(height: number, changes: Map<string, readonly Change[]>): readonly JournalRecord[] {
+    if (this.journaled.length === 0) return [];
+    if (changes.has(JOURNAL_STORE)) throw new KaratError("unknown_store", "the journal is no store to write to");
+    const { records, entries, commitments } = this.#journals.stage(height, changes, this.#journalWindow);
+    for (const name of this.journaled) changes.delete(name);
+    for (const [name, writes] of entries) changes.set(name, writes);
+    if (commitments.length > 0) changes.set(JOURNAL_STORE, commitments);
+    return records;
+  }
+
+  #proofOps(version: Version, name: string, key: Uint8Array): [ProofOp, ProofOp] {
+    const { data } = treeProof(this.#tree(version, name), key);
+    const store = storeProof(rootHashes(version.roots), name);
+    return [
+      { type: "ics23:iavl", key, data },
+      { type: "ics23:simple", key: new TextEncoder().encode(name), data: store },
+    ];
+  }
+
   #tree(version: Version, name: string): Tree {
     if (!version.roots.has(name)) this.#checkName(name);
     return new Tree(this.#backend, version.roots.get(name));
@@ -196,7 +249,7 @@ export class TreeCommitStore implements CommitStore {
 }
 
 /** Copies: a key that is a view of a whole transaction would keep all of it in memory. Checks the limits. */
-function copyOf(changes: ChangeSet): ChangeSet {
+function copyOf(changes: ChangeSet): Map<string, readonly Change[]> {
   const copy = ([key, value]: Change): Change => {
     checkKey(key);
     if (value !== undefined) checkValue(value);
@@ -217,11 +270,24 @@ export function assignIds(created: readonly Ref[], next: number): number {
   return id;
 }
 
-function checkNames(names: readonly string[], latest: Version | undefined): void {
+/** The stores that are trees: those not journaled, and that of the journals' commitments. */
+export function treeNames({ names, journaled = [] }: TreeStoreOptions): readonly string[] {
+  if (journaled.length === 0) return [...names];
+  const known = new Set(names);
+  if (known.has(JOURNAL_STORE) || !journaled.every((name) => known.has(name))) {
+    throw new KaratError("invalid_names", "journaled stores are among the stores, none of which is named journal", {
+      names,
+      journaled,
+    });
+  }
+  return [...names.filter((name) => !journaled.includes(name)), JOURNAL_STORE];
+}
+
+function checkNames(names: readonly string[], trees: readonly string[], latest: Version | undefined): void {
   const wellFormed = names.every((name) => /^[a-z][a-z0-9_]{0,63}$/.test(name));
   if (!wellFormed || names.length === 0 || new Set(names).size !== names.length) {
     throw new KaratError("invalid_names", "store names are distinct and match [a-z][a-z0-9_]*", { names });
   }
-  const dropped = [...(latest?.roots.keys() ?? [])].filter((name) => !names.includes(name));
+  const dropped = [...(latest?.roots.keys() ?? [])].filter((name) => !trees.includes(name));
   if (dropped.length > 0) throw new KaratError("unknown_store", "committed stores are missing", { dropped });
 }

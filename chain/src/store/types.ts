@@ -24,17 +24,29 @@ export interface Writer extends Reader {
 export type ChangeSet = ReadonlyMap<string, readonly Change[]>;
 export type Change = readonly [key: Uint8Array, value: Uint8Array | undefined];
 
+export interface ProofOp {
+  type: string;
+  key: Uint8Array;
+  data: Uint8Array;
+}
+
 /** A value, or its absence, with the ICS-23 proof against the app hash of `height` (in the header of `height` + 1). */
 export interface Proven {
   value: Uint8Array | undefined;
   height: bigint;
-  /** Innermost first: `ics23:iavl` (key to store root), then `ics23:simple` (store name to app hash). */
-  proofOps: { type: string; key: Uint8Array; data: Uint8Array }[];
+  /**
+   * Innermost first: `ics23:iavl` (key to store root), then `ics23:simple` (store name to app hash). For journaled
+   * stores: `ics23:simple` (key to the root of the block that wrote it), `ics23:iavl` and `ics23:simple` (that root to
+   * the app hash), `ics23:iavl` (which entries of that block are current, to the same store root).
+   */
+  proofOps: ProofOp[];
 }
 
-/** The state of the chain: named stores, each an IAVL+ tree, under one app hash. */
+/** The state of the chain: named stores, each an IAVL+ tree or a journal, under one app hash. */
 export interface CommitStore {
+  /** With that of the journals' commitments where there are journaled stores. */
   readonly names: readonly string[];
+  readonly journaled: readonly string[];
   /** Last committed height, 0n when fresh. */
   height(): bigint;
   /** App hash of the last commit; of the empty stores when fresh. */
@@ -56,7 +68,10 @@ export interface CommitStore {
    * and is discarded with it; what is set before belongs to whatever is committed next.
    */
   setMeta(key: string, value: Uint8Array): void;
-  /** ICS-23 existence or non-existence at a height (default: the last). Throws `unknown_store`, `height_unavailable`. */
+  /**
+   * ICS-23 existence or non-existence at a height (default: the last). Throws `unknown_store`, `height_unavailable`;
+   * `absence_not_provable` for what a journaled store does not hold.
+   */
   prove(name: string, key: Uint8Array, height?: bigint): Proven;
   close(): void;
 }

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { sha256, silentLogger, utf8 } from "@karat/common";
 import { inference } from "@karat/proto";
-import { type Composition, composeModules, STORE_NAMES } from "../../../chain/src/app/compose.ts";
+import { type Composition, composeModules, STORES } from "../../../chain/src/app/compose.ts";
 import type { Module } from "../../../chain/src/app/module.ts";
 import { SignaturePool, SignaturesAhead, verifiedSignatures } from "../../../chain/src/app/signatures/index.ts";
 import { AppHarness } from "../../../chain/src/app/testing/index.ts";
@@ -51,7 +51,7 @@ interface Cost {
 class Replay {
   readonly costs = new Map<Kind, Cost>();
   readonly #path = mkdtempSync(join(tmpdir(), "karat-bench-"));
-  readonly #store = LmdbCommitStore.open({ path: this.#path, names: STORE_NAMES });
+  readonly #store = LmdbCommitStore.open({ path: this.#path, ...STORES });
   readonly #harness: AppHarness;
 
   constructor(composition: Composition = composeModules()) {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { Request, RequestInitChain, Response } from "cosmjs-types/tendermint/abci/types";
 import { afterAll, expect, test } from "vitest";
-import { STORE_NAMES } from "../../../chain/src/app/compose.ts";
+import { STORES } from "../../../chain/src/app/compose.ts";
 import { encodeFrame, FrameDecoder } from "../../../chain/src/engine/cometbft/framing.ts";
 import { type AbciServer, serveAbci } from "../../../chain/src/engine/cometbft/server.ts";
 import { MemoryCommitStore } from "../../../chain/src/store/index.ts";
@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 function newReplica(): Replica {
-  const store = new MemoryCommitStore({ names: STORE_NAMES });
+  const store = new MemoryCommitStore(STORES);
   const replica = new Replica(genesis, () => store, false);
   replica.app.finalizeBlock(replica.finalizeRequest([]));
   replica.app.commit();

@@ -6,7 +6,7 @@ import { SignMode } from "cosmjs-types/cosmos/tx/signing/v1beta1/signing";
 import { AuthInfo, SignDoc, TxBody, TxRaw } from "cosmjs-types/cosmos/tx/v1beta1/tx";
 import { Any } from "cosmjs-types/google/protobuf/any";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { composeModules, STORE_NAMES } from "../../../chain/src/app/compose.ts";
+import { composeModules, STORES } from "../../../chain/src/app/compose.ts";
 import { SDK } from "../../../chain/src/app/errors.ts";
 import type { Signer } from "../../../chain/src/app/testing/index.ts";
 import { accountKeeper, SECP256K1_TYPE_URL } from "../../../chain/src/modules/auth/index.ts";
@@ -161,7 +161,7 @@ test(
 /** A replica of its own with the same state. */
 function twin({ genesis, store }: Replica): Replica {
   const chunks = [...exportSnapshot(store, store.height())].map((chunk) => chunk.slice());
-  const copy = new MemoryCommitStore({ names: STORE_NAMES });
+  const copy = new MemoryCommitStore(STORES);
   const load = new SnapshotImport(copy, snapshotOffer(store.height(), chunks.map(chunkHash)));
   for (const [index, chunk] of chunks.entries()) load.addChunk(index, chunk);
   load.finish(store.appHash());
@@ -170,10 +170,12 @@ function twin({ genesis, store }: Replica): Replica {
 
 /** What lies in each store, but for sequences and balances: a refused transaction pays its fee. */
 function digests(store: TreeCommitStore): Record<string, string> {
-  const named = STORE_NAMES.filter((name) => name !== "auth" && name !== "bank").map((name) => {
-    const hash = createHash("sha256");
-    for (const [key, value] of store.reader(name).iterate()) hash.update(key).update("=").update(value).update(";");
-    return [name, hash.digest("hex")] as const;
-  });
+  const named = STORES.names
+    .filter((name) => name !== "auth" && name !== "bank")
+    .map((name) => {
+      const hash = createHash("sha256");
+      for (const [key, value] of store.reader(name).iterate()) hash.update(key).update("=").update(value).update(";");
+      return [name, hash.digest("hex")] as const;
+    });
   return Object.fromEntries(named);
 }

@@ -1,4 +1,10 @@
-import { type ExistenceProof, HashOp, type InnerOp, LengthOp } from "cosmjs-types/cosmos/ics23/v1/proofs";
+import {
+  CommitmentProof,
+  type ExistenceProof,
+  HashOp,
+  type InnerOp,
+  LengthOp,
+} from "cosmjs-types/cosmos/ics23/v1/proofs";
 import { concat, equalBytes, invalid, sha256 } from "./support.ts";
 
 /** Which of its two children an inner step continues from. */
@@ -61,6 +67,21 @@ export function keepsTo(spec: ProofSpec, side: Side, proof: ExistenceProof, step
 }
 
 const sameStep = (a: InnerOp, b: InnerOp): boolean => equalBytes(a.prefix, b.prefix) && equalBytes(a.suffix, b.suffix);
+
+/** Throws `invalid_proof` unless the proof is of this entry. */
+export function expectEntry(proof: ExistenceProof, key: Uint8Array, value: Uint8Array): void {
+  if (!equalBytes(proof.key, key)) throw invalid("existence of another key is proven");
+  if (!equalBytes(proof.value, value)) throw invalid("another value is proven");
+}
+
+/** Throws `invalid_proof`. */
+export function decode(data: Uint8Array): CommitmentProof {
+  try {
+    return CommitmentProof.decode(data);
+  } catch {
+    throw invalid("the proof cannot be decoded");
+  }
+}
 
 function uvarint(value: number): Uint8Array {
   const bytes: number[] = [];

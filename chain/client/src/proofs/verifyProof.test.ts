@@ -17,13 +17,19 @@ const read = (path: string): unknown => JSON.parse(readFileSync(new URL(path, im
 const go = read("../../../../test/vectors/iavl-go-v1.3.5.json") as Vectors;
 const store = read("../../../../test/vectors/iavl-store-proofs.json") as StoreVectors;
 
-const claims: ProofClaim[] = store.claims.map(({ store: storeName, key, value, ops }) => ({
+const journal = read("../../../../test/vectors/journal-store-proofs.json") as { heights: StoreVectors[] };
+
+const claimOf = (
+  { store: storeName, key, value, ops }: StoreVectors["claims"][number],
+  appHash: string,
+): ProofClaim => ({
   proofOps: ops.map((op) => ({ type: op.type, key: fromHex(op.key), data: fromHex(op.data) })),
-  appHash: fromHex(store.appHash),
+  appHash: fromHex(appHash),
   storeName,
   key: fromHex(key),
   value: value === null ? undefined : fromHex(value),
-}));
+});
+const claims = store.claims.map((claim) => claimOf(claim, store.appHash));
 
 const accepted = (claim: ProofClaim): boolean => {
   try {
@@ -152,6 +158,94 @@ describe("proofs of the chain's store", () => {
           const proofOps = claim.proofOps.with(step, { ...op, data });
           // A change may only pass where the decoder ignores it, that is, where the proof decodes to the same.
           if (accepted({ ...claim, proofOps })) expect(normalised(data)).toEqual(normalised(op.data));
+        }
+      });
+    }
+  });
+});
+
+describe("proofs of journaled stores", () => {
+  const byHeight = journal.heights.map(({ appHash, claims: all }) => all.map((claim) => claimOf(claim, appHash)));
+  const [last, before] = byHeight as [ProofClaim[], ProofClaim[]];
+
+  it("accepts every entry at both heights", () => {
+    for (const claims of byHeight) {
+      expect(claims.length).toBeGreaterThan(20);
+      for (const claim of claims) expect(accepted(claim), `${claim.storeName}/${toHex(claim.key)}`).toBe(true);
+    }
+  });
+
+  it("rejects what is not current any more, though some block wrote it", () => {
+    const stale = before.filter(
+      ({ storeName, key, value }) =>
+        !last.some(
+          (now) => now.storeName === storeName && toHex(now.key) === toHex(key) && toHex(now.value!) === toHex(value!),
+        ),
+    );
+    expect(stale.length).toBeGreaterThan(3);
+    let sameBlock = 0;
+    for (const claim of stale) {
+      expect(accepted({ ...claim, appHash: last[0]!.appHash })).toBe(false);
+      // The best a liar can do: the old leaf and root with the bits of now, of the same block where it still counts.
+      const [entry, root] = claim.proofOps;
+      for (const now of last) {
+        const [, , store, live] = now.proofOps;
+        if (toHex(now.proofOps[1]!.key) === toHex(root!.key)) {
+          sameBlock++;
+          expect(
+            accepted({ ...now, ...claim, appHash: now.appHash, proofOps: [entry!, now.proofOps[1]!, store!, live!] }),
+          ).toBe(false);
+        }
+        expect(accepted({ ...claim, appHash: now.appHash, proofOps: [entry!, root!, store!, live!] })).toBe(false);
+      }
+    }
+    expect(sameBlock).toBeGreaterThan(0);
+  });
+
+  it("rejects another value, key, store, absence, app hash or order of steps", () => {
+    for (const claim of last) {
+      const [entry, root, store, live] = claim.proofOps as [ProofOp, ProofOp, ProofOp, ProofOp];
+      const other = last.find(
+        (each) => each.storeName === claim.storeName && toHex(each.proofOps[1]!.key) !== toHex(root.key),
+      )!;
+      const wrong: Partial<Record<keyof ProofClaim, unknown>>[] = [
+        { value: utf8("other") },
+        { value: undefined },
+        { key: Uint8Array.of(...claim.key, 0) },
+        { storeName: claim.storeName === "alpha" ? "beta" : "alpha" },
+        { storeName: "bank" },
+        { storeName: "journal" },
+        { appHash: claim.appHash.map((byte) => byte ^ 1) },
+        { proofOps: [entry] },
+        { proofOps: [entry, root, store] },
+        { proofOps: [entry, live, store, root] },
+        { proofOps: [entry, root, store, root] },
+        { proofOps: [root, entry, store, live] },
+        { proofOps: [root, store] },
+        { proofOps: [...claim.proofOps, live] },
+        { proofOps: [other.proofOps[0], root, store, live] },
+        { proofOps: [entry, other.proofOps[1], store, live] },
+        { proofOps: [entry, root, store, other.proofOps[3]] },
+        { proofOps: [entry, other.proofOps[1], store, other.proofOps[3]] },
+        { proofOps: [entry, root, last[0]!.proofOps[0], live] },
+      ];
+      for (const change of wrong)
+        expect(accepted({ ...claim, ...change } as ProofClaim), JSON.stringify(change)).toBe(false);
+    }
+  });
+
+  it("rejects proofs in which any byte was changed", () => {
+    for (const claim of last.filter((_, index) => index % 3 === 0)) {
+      claim.proofOps.forEach((op, step) => {
+        for (let at = 0; at < op.data.length; at++) {
+          const data = new Uint8Array(op.data);
+          data[at]! ^= 1 << (at % 8);
+          const proofOps = claim.proofOps.with(step, { ...op, data });
+          if (accepted({ ...claim, proofOps })) expect(normalised(data)).toEqual(normalised(op.data));
+        }
+        for (let at = 0; at < op.key.length; at++) {
+          const key = op.key.with(at, op.key[at]! ^ 1);
+          expect(accepted({ ...claim, proofOps: claim.proofOps.with(step, { ...op, key }) })).toBe(false);
         }
       });
     }

@@ -1,14 +1,11 @@
-import { CommitmentProof, type ExistenceProof, type NonExistenceProof } from "cosmjs-types/cosmos/ics23/v1/proofs";
-import { areNeighbours, existenceRoot, keepsTo } from "./existence.ts";
-import { iavlSpec, simpleSpec } from "./specs.ts";
+import type { CommitmentProof, NonExistenceProof } from "cosmjs-types/cosmos/ics23/v1/proofs";
+import { areNeighbours, decode, existenceRoot, expectEntry, keepsTo } from "./existence.ts";
+import { verifyJournal } from "./journal.ts";
+import { iavlSpec } from "./specs.ts";
+import { type ProofOp, verifyStore } from "./store.ts";
 import { compareBytes, equalBytes, invalid, sha256 } from "./support.ts";
 
-/** As `abci_query` with `prove` returns it; CosmJS: `response.proof.ops`. */
-export interface ProofOp {
-  type: string;
-  key: Uint8Array;
-  data: Uint8Array;
-}
+export type { ProofOp } from "./store.ts";
 
 export interface ProofClaim {
   proofOps: readonly ProofOp[];
@@ -21,21 +18,23 @@ export interface ProofClaim {
 }
 
 /**
- * Checks that `key` of a store has a value, or is absent, in the state of an app hash: an ICS-23 proof of the entry in
- * the store's IAVL+ tree (op `ics23:iavl`), then of the store's root among all stores (op `ics23:simple`).
+ * Checks that `key` of a store has a value, or is absent, in the state of an app hash. Of a store that is a tree: an
+ * ICS-23 proof of the entry in the IAVL+ tree (op `ics23:iavl`), then of the store's root among all stores (op
+ * `ics23:simple`). Of a journaled store, whose proofs begin with `ics23:simple`, see `journal.ts`.
  * Throws KaratError `invalid_proof` for anything else.
  */
 export function verifyProof({ proofOps, appHash, storeName, key, value }: ProofClaim): void {
-  const [entry, store, ...more] = proofOps;
-  if (entry === undefined || store === undefined || more.length > 0) throw invalid("a proof has two steps");
-  const name = new TextEncoder().encode(storeName);
-  if (entry.type !== "ics23:iavl" || !equalBytes(entry.key, key)) throw invalid("the proof is of another key");
-  if (store.type !== "ics23:simple" || !equalBytes(store.key, name)) throw invalid("the proof is of another store");
-  const storeRoot = entryRoot(decode(entry.data), key, value);
-  const { exist } = decode(store.data);
-  if (exist === undefined) throw invalid("the store is not proven");
-  expectEntry(exist, name, storeRoot);
-  if (!equalBytes(existenceRoot(simpleSpec, exist), appHash)) throw invalid("the proof leads to another app hash");
+  const [entry, ...rest] = proofOps;
+  if (entry === undefined) throw invalid("a proof has steps");
+  if (!equalBytes(entry.key, key)) throw invalid("the proof is of another key");
+  if (entry.type === "ics23:simple") {
+    if (value === undefined) throw invalid("a journaled store does not prove absence");
+    verifyJournal({ entry, rest, storeName, key, value, appHash });
+    return;
+  }
+  const [store, ...more] = rest;
+  if (entry.type !== "ics23:iavl" || store === undefined || more.length > 0) throw invalid("a proof has two steps");
+  verifyStore(store, storeName, entryRoot(decode(entry.data), key, value), appHash);
 }
 
 function entryRoot({ exist, nonexist }: CommitmentProof, key: Uint8Array, value: Uint8Array | undefined): Uint8Array {
@@ -69,17 +68,4 @@ function absenceRoot({ key, left, right }: NonExistenceProof, claimed: Uint8Arra
         : areNeighbours(iavlSpec, left, right);
   if (!adjacent) throw invalid("the neighbours are not adjacent");
   return (leftRoot ?? rightRoot)!;
-}
-
-function expectEntry(proof: ExistenceProof, key: Uint8Array, value: Uint8Array): void {
-  if (!equalBytes(proof.key, key)) throw invalid("existence of another key is proven");
-  if (!equalBytes(proof.value, value)) throw invalid("another value is proven");
-}
-
-function decode(data: Uint8Array): CommitmentProof {
-  try {
-    return CommitmentProof.decode(data);
-  } catch {
-    throw invalid("the proof cannot be decoded");
-  }
 }

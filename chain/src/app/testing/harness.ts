@@ -6,7 +6,7 @@ import { ed25519Key } from "../../engine/consensus/keys.ts";
 import { accountKeeper } from "../../modules/auth/index.ts";
 import { MemoryCommitStore } from "../../store/index.ts";
 import type { CommitStore } from "../../store/types.ts";
-import { type Composition, composeModules, createKaratApp, STORE_NAMES } from "../compose.ts";
+import { type Composition, composeModules, createKaratApp, STORES } from "../compose.ts";
 import { blockContext } from "../context.ts";
 import { appState, type GenesisAccount, MAX_BLOCK_BYTES, MAX_BLOCK_GAS } from "../genesis.ts";
 import type { KaratApp } from "../karatApp.ts";
@@ -96,7 +96,7 @@ export class AppHarness {
   constructor(options: HarnessOptions = {}) {
     this.chainId = options.chainId ?? "karat-test";
     this.#seed = options.seed ?? "seed";
-    this.store = options.store ?? new MemoryCommitStore({ names: STORE_NAMES });
+    this.store = options.store ?? new MemoryCommitStore(STORES);
     const composition = options.composition ?? composeModules();
     this.app = createKaratApp({
       store: this.store,
