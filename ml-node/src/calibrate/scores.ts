@@ -38,47 +38,44 @@ export function evidenceOf(run: Run, coding: ArtifactCoding, vocabularySize: num
   };
 }
 
-/** Mean over runs of the mean spread of a position: the honest noise of one recorded log-probability, rounding included. */
-export function estimateSigma(evidence: readonly Evidence[]): number {
-  return meanSpread(
-    evidence.map(({ run, artifact, validator }) => ({ ids: run.answer.tokenIds, values: artifact, validator })),
-  );
-}
-
 /** A deterministic engine still rounds its logits to 32 bits: about this much on logits of some tens. */
 const LEAST_SIGMA = 1e-5;
 
+export interface Spreads {
+  setting: string;
+  /** Mean spread of the positions of a run, of the values as recorded, in nats; undefined where no position has one. */
+  recorded: number | undefined;
+  /** The same before the values are rounded. */
+  exact: number | undefined;
+}
+
+/** The honest noise of one run. */
+export function spreadsOf({ run, artifact, validator }: Evidence, setting: string, k: number): Spreads {
+  const ids = run.answer.tokenIds;
+  const of = (values: readonly PositionValues[]): number | undefined => {
+    const { positions, mean } = distance(values, ids, validator, Number.POSITIVE_INFINITY);
+    return positions > 0 ? mean : undefined;
+  };
+  const exact = run.answer.positions.map((position) => positionValues(artifactPosition(position, k), k));
+  return { setting, recorded: of(artifact), exact: of(exact) };
+}
+
 /**
- * The honest noise of one logit: the mean spread of the values before they are rounded, of the setting in which it is largest. A
- * mean over all settings would let the quiet ones tighten the gate for the noisiest.
+ * Unit of D: the mean spread of a recorded position, rounding included. Unit of G, the noise of one logit: the mean spread before
+ * rounding, of the setting in which it is largest. A mean over all settings would let the quiet ones tighten the gate for the noisiest.
  */
-export function estimateLogitSigma(evidence: readonly (Evidence & { setting: string })[], k: number): number {
-  const perSetting = Map.groupBy(evidence, ({ setting }) => setting);
-  const spreads = [...perSetting.values()].map((group) =>
-    meanSpread(
-      group.map(({ run, validator }) => ({
-        ids: run.answer.tokenIds,
-        values: run.answer.positions.map((position) => positionValues(artifactPosition(position, k), k)),
-        validator,
-      })),
-    ),
+export function estimateSigmas(spreads: readonly Spreads[]): Sigmas {
+  const exact = [...Map.groupBy(spreads, ({ setting }) => setting).values()].map((own) =>
+    meanOf(own.flatMap((run) => run.exact ?? [])),
   );
-  return Math.max(LEAST_SIGMA, ...spreads);
+  return {
+    sigmaH: meanOf(spreads.flatMap(({ recorded }) => recorded ?? [])),
+    sigmaLogit: Math.max(LEAST_SIGMA, ...exact),
+  };
 }
 
-type Compared = {
-  ids: readonly number[];
-  values: readonly PositionValues[];
-  validator: readonly (readonly TokenLogit[])[];
-};
-
-function meanSpread(compared: readonly Compared[]): number {
-  const spreads = compared
-    .map(({ ids, values, validator }) => distance(values, ids, validator, Number.POSITIVE_INFINITY))
-    .filter(({ positions }) => positions > 0)
-    .map(({ mean }) => mean);
-  return spreads.reduce((sum, value) => sum + value, 0) / spreads.length;
-}
+const meanOf = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 
 export interface HonestScores {
   length: number;
@@ -99,23 +96,33 @@ export function honestScores({ run, artifact, validator }: Evidence, { sigmaH, s
   return { length: ids.length, distance: d.mean, scan: d.scan, gumbel: g.score };
 }
 
-export function buildProfile(
-  info: ModelInfo,
-  coding: ArtifactCoding,
-  sigmas: Sigmas,
-  limits: { alphaFail: number; minPositions: number },
-  scores: readonly HonestScores[],
-): Profile {
+/** What a calibration fixes before it looks at any held-out run. */
+export interface ProfileTerms {
+  coding: ArtifactCoding;
+  sigmas: Sigmas;
+  alphaFail: number;
+  minPositions: number;
+  kvCache: string;
+  settings: Profile["settings"];
+  excluded: Profile["excluded"];
+}
+
+/** `scores` must be by the sigmas of `terms`. */
+export function buildProfile(info: ModelInfo, terms: ProfileTerms, scores: readonly HonestScores[]): Profile {
   return {
-    version: 2,
+    version: 3,
     model: info.id,
     weightsSha256: info.weightsSha256,
     quantization: info.quantization,
     engine: info.build,
-    ...coding,
-    sigmaH: rounded(sigmas.sigmaH),
-    sigmaLogit: rounded(sigmas.sigmaLogit),
-    ...limits,
+    kvCache: terms.kvCache,
+    ...terms.coding,
+    sigmaH: rounded(terms.sigmas.sigmaH),
+    sigmaLogit: rounded(terms.sigmas.sigmaLogit),
+    alphaFail: terms.alphaFail,
+    minPositions: terms.minPositions,
+    settings: terms.settings,
+    excluded: terms.excluded,
     heldOut: { runs: 0, fails: 0 },
     buckets: BUCKET_STARTS.map((from, index) => {
       const own = scores.filter(({ length }) => bucketIndex(length) === index);
@@ -126,6 +133,30 @@ export function buildProfile(
         distance: sorted(own.map((score) => score.distance)),
         scan: sorted(own.map((score) => score.scan)),
         gumbel: sorted(own.map((score) => score.gumbel)),
+      };
+    }),
+  };
+}
+
+/** A profile with further runs, which must be scored by its own sigmas, and another rate at which checks fail. */
+export function extendProfile(profile: Profile, terms: ProfileTerms, scores: readonly HonestScores[]): Profile {
+  const counts = new Map<string, number>();
+  for (const { name, runs } of [...profile.settings, ...terms.settings])
+    counts.set(name, (counts.get(name) ?? 0) + runs);
+  return {
+    ...profile,
+    alphaFail: terms.alphaFail,
+    minPositions: terms.minPositions,
+    settings: [...counts].map(([name, runs]) => ({ name, runs })),
+    excluded: terms.excluded,
+    heldOut: { runs: 0, fails: 0 },
+    buckets: profile.buckets.map((bucket, index) => {
+      const own = scores.filter(({ length }) => bucketIndex(length) === index);
+      return {
+        ...bucket,
+        distance: sorted([...bucket.distance, ...own.map((score) => score.distance)]),
+        scan: sorted([...bucket.scan, ...own.map((score) => score.scan)]),
+        gumbel: sorted([...bucket.gumbel, ...own.map((score) => score.gumbel)]),
       };
     }),
   };

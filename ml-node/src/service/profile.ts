@@ -10,17 +10,20 @@ const sorted = z
   .refine((scores) => scores.every((score, i) => i === 0 || score >= scores[i - 1]!), "must be sorted");
 
 const PROFILE = z.strictObject({
-  version: z.literal(2),
+  version: z.literal(3),
   model: z.string(),
   weightsSha256: z.string().regex(/^[0-9a-f]{64}$/),
   quantization: z.string(),
   engine: z.string(),
+  kvCache: z.string(),
   step: z.enum(ARTIFACT_STEPS),
   k: z.int().min(1).max(MAX_ALTERNATIVES),
   sigmaH: z.number().positive(),
   sigmaLogit: z.number().positive(),
   alphaFail: z.number().positive().max(0.5),
   minPositions: z.int().min(1),
+  settings: z.array(z.strictObject({ name: z.string(), runs: z.int().min(0) })).max(100),
+  excluded: z.array(z.strictObject({ what: z.string(), reason: z.string() })).max(100),
   heldOut: z.strictObject({ runs: z.int().min(0), fails: z.int().min(0) }),
   buckets: z.array(
     z.strictObject({

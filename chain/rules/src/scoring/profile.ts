@@ -13,11 +13,13 @@ export interface ProfileBucket {
 
 /** What honest runs of one model on one numerical profile look like. Written by the calibrator, read by validators. */
 export interface Profile {
-  readonly version: 2;
+  readonly version: 3;
   readonly model: string;
   readonly weightsSha256: string;
   readonly quantization: string;
   readonly engine: string;
+  /** Storage of keys and values: as much a part of what the profile is of as the weights are. */
+  readonly kvCache: string;
   readonly step: ArtifactStep;
   readonly k: number;
   /** Honest spread of a position's recorded values around the validator's, in nats, their rounding included: the unit of D. */
@@ -28,6 +30,10 @@ export interface Profile {
   readonly alphaFail: number;
   /** Outputs shorter than this are abstained from unless they fail. */
   readonly minPositions: number;
+  /** The settings of executor and validator that the honest runs were made in, and how many of them in each. */
+  readonly settings: readonly { readonly name: string; readonly runs: number }[];
+  /** What is not honest by this profile although it may be meant so, and why. */
+  readonly excluded: readonly { readonly what: string; readonly reason: string }[];
   /** Runs that were not used for the scores, and how many of them failed. */
   readonly heldOut: { readonly runs: number; readonly fails: number };
   readonly buckets: readonly ProfileBucket[];

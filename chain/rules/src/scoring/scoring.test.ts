@@ -93,17 +93,20 @@ function inputOf({
 }
 
 const empty: Profile = {
-  version: 2,
+  version: 3,
   model: "test",
   weightsSha256: "",
   quantization: "f16",
   engine: "hash",
+  kvCache: "none",
   step: "1/32",
   k: 5,
   sigmaH: SIGMA,
   sigmaLogit: SIGMA,
   alphaFail: 1e-3,
   minPositions: 8,
+  settings: [],
+  excluded: [],
   heldOut: { runs: 0, fails: 0 },
   buckets: [1, 16, 32, 64, 128, 256].map((from) => ({ from, to: null, distance: [], scan: [], gumbel: [] })),
 };

@@ -16,7 +16,7 @@ import type {
 } from "../engine.ts";
 import { cancelled, Slots, throwIfCancelled } from "../slots.ts";
 import { quantizationOf, readGgufHeader } from "./gguf.ts";
-import { unpackPositions } from "./messages.ts";
+import { type KvCacheType, unpackPositions } from "./messages.ts";
 import { type Backoff, Supervisor } from "./supervisor.ts";
 import { vocabularyOf } from "./vocabulary.ts";
 
@@ -35,6 +35,10 @@ export interface LlamaEngineOptions {
   /** Default 1: more threads cost a small model far more than they give, and never change a number. */
   threads?: number;
   flashAttention?: boolean;
+  /** Default f16. A profile holds for one type only. */
+  kvCache?: KvCacheType;
+  /** One CPU build of llama.cpp instead of the best for this machine: `cpuVariant.ts`. */
+  cpuVariant?: string;
   backoff?: Backoff;
   logger?: Logger;
 }
@@ -58,6 +62,8 @@ export async function createLlamaEngine(options: LlamaEngineOptions): Promise<Ll
       batchSize: options.batchSize ?? 512,
       threads: options.threads ?? 1,
       ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
+      ...(options.kvCache === undefined ? {} : { kvCache: options.kvCache }),
+      ...(options.cpuVariant === undefined ? {} : { cpuVariant: options.cpuVariant }),
     },
     options.logger ?? silentLogger,
     options.backoff ?? { firstMs: 250, maxMs: 30_000 },

@@ -13,7 +13,14 @@ export interface LoadOptions {
   batchSize: number;
   threads: number;
   flashAttention?: boolean;
+  /** Storage of keys and values. Default f16; q8_0 needs flash attention. */
+  kvCache?: KvCacheType;
+  /** The CPU build of llama.cpp to run, as `cpuVariant.ts` lists them. Default: the best for this machine. */
+  cpuVariant?: string;
 }
+
+export const KV_CACHE_TYPES = ["f32", "f16", "q8_0"] as const;
+export type KvCacheType = (typeof KV_CACHE_TYPES)[number];
 
 export type Request =
   | { type: "load"; options: LoadOptions }

@@ -10,6 +10,7 @@ import {
   type ControlledEvaluateInputItem,
   getLlama,
   getModuleVersion,
+  type Llama,
   type LlamaContextSequence,
   LlamaLogLevel,
   type LlamaModel,
@@ -17,7 +18,8 @@ import {
   type Token,
 } from "node-llama-cpp";
 import type { ChatMessage, GeneratedToken, PromptInput, TokenLogprob } from "../engine.ts";
-import type { LoadOptions } from "./messages.ts";
+import { withCpuVariant } from "./cpuVariant.ts";
+import type { KvCacheType, LoadOptions } from "./messages.ts";
 
 /** The sampler's allowed set is drawn from this many raw logits. */
 const SAMPLING_TOP = 64;
@@ -53,14 +55,16 @@ export interface Runtime {
 }
 
 export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
-  const llama = await getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-    maxThreads: 0,
-    logLevel: LlamaLogLevel.error,
-    logger: (_level, message) => process.stderr.write(`${message.trimEnd()}\n`),
-  });
+  const start = (): Promise<Llama> =>
+    getLlama({
+      gpu: false,
+      build: "never",
+      skipDownload: true,
+      maxThreads: 0,
+      logLevel: LlamaLogLevel.error,
+      logger: (_level, message) => process.stderr.write(`${message.trimEnd()}\n`),
+    });
+  const llama = await (options.cpuVariant === undefined ? start() : withCpuVariant(options.cpuVariant, start));
   const model = await llama.loadModel({ modelPath: options.modelPath });
   const contextSize = Math.min(options.contextSize, model.trainContextSize);
   const context = await model.createContext({
@@ -69,6 +73,7 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
     batchSize: Math.min(options.batchSize, contextSize * options.sequences),
     threads: options.threads,
     ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
+    ...(options.kvCache === undefined ? {} : kvCacheOf(options.kvCache)),
   });
   const wrapper = resolveChatWrapper(model); // takes a tenth of a second: once
   const idle: LlamaContextSequence[] = [];
@@ -150,6 +155,11 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
       await llama.dispose();
     },
   };
+}
+
+function kvCacheOf(type: KvCacheType) {
+  const ggml = { f32: "F32", f16: "F16", q8_0: "Q8_0" } as const;
+  return { experimentalKvCacheKeyType: ggml[type], experimentalKvCacheValueType: ggml[type] };
 }
 
 /** Appends tokens to a sequence; the result belongs to the last of them. */
