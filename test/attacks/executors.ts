@@ -1,28 +1,12 @@
 /** Executors that cheat, and some that only look like it, behind the interface of an honest engine. */
 import { margin, type SamplingParams, sample, type TokenLogit } from "@karat/rules";
+import { generatingBy } from "../../ml-node/src/attack/attack.ts";
 import type {
   GeneratedToken,
   GenerateJob,
   InferenceEngine,
   PositionLogprobs,
 } from "../../ml-node/src/engine/engine.ts";
-
-/** What the declared engine is, with another way to generate. */
-export function generatingBy(
-  declared: InferenceEngine,
-  generate: (job: GenerateJob, signal?: AbortSignal) => AsyncIterable<GeneratedToken>,
-): InferenceEngine {
-  return {
-    vocabulary: declared.vocabulary,
-    info: () => declared.info(),
-    state: () => declared.state(),
-    load: () => declared.load(),
-    render: (input) => declared.render(input),
-    generate,
-    score: (job, signal) => declared.score(job, signal),
-    close: async () => {},
-  };
-}
 
 /** Samples by other parameters than the request's. */
 export const withSampling = (

@@ -1,5 +1,8 @@
 /** The declared model, its substitutes, and one trial: an executor answers, a validator judges by one prefill. */
-import { gonkaDistance, type Profile, type SamplingParams, type Score } from "@karat/rules";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { decodeArtifact, isRuleError, type Profile, type SamplingParams, type Score } from "@karat/rules";
 import { type Run, runWorkload } from "../../ml-node/src/calibrate/runs.ts";
 import { type Evidence, evidenceOf, judge } from "../../ml-node/src/calibrate/scores.ts";
 import { type WorkItem, workload } from "../../ml-node/src/calibrate/workload.ts";
@@ -7,6 +10,8 @@ import type { InferenceEngine } from "../../ml-node/src/engine/engine.ts";
 import { createLlamaEngine } from "../../ml-node/src/engine/llama/llamaEngine.ts";
 import { codingOf } from "../../ml-node/src/service/artifact.ts";
 import { loadProfile } from "../../ml-node/src/service/profile.ts";
+import { withoutLayer } from "./fewerLayers.ts";
+import { type PeerScore, peerScore } from "./peer.ts";
 
 const models = new URL("../../models/", import.meta.url).pathname;
 
@@ -17,32 +22,44 @@ export interface Lab {
   q8: InferenceEngine;
   q4: InferenceEngine;
   mini: InferenceEngine;
+  /** The declared weights with keys and values in 8 bits. */
+  kv8: InferenceEngine;
+  /** The declared weights with one layer of five left out. */
+  shallow: InferenceEngine;
   profile: Profile;
   close(): Promise<void>;
 }
 
 export async function openLab(): Promise<Lab> {
-  const open = (file: string, more: object = {}): Promise<InferenceEngine> =>
-    createLlamaEngine({ modelPath: `${models}${file}`, id: "karat-tiny-f16", contextSize: 1024, ...more });
-  const [declared, noisy, q8, q4, mini] = await Promise.all([
-    open("karat-tiny-f16.gguf"),
-    open("karat-tiny-f16.gguf", { batchSize: 64, flashAttention: false }),
-    open("karat-tiny-q8_0.gguf"),
-    open("karat-tiny-q4_0.gguf"),
-    open("karat-mini-f16.gguf"),
-  ]);
+  const folder = await mkdtemp(join(tmpdir(), "karat-attacks-"));
+  const open = (modelPath: string, more: object = {}): Promise<InferenceEngine> =>
+    createLlamaEngine({ modelPath, id: "karat-tiny-f16", contextSize: 1024, ...more });
+  const tiny = `${models}karat-tiny-f16.gguf`;
+  const fewer = join(folder, "fewer-layers.gguf");
+  await withoutLayer(tiny, 2, fewer);
+  const opened = await Promise.all([
+    open(tiny),
+    open(tiny, { batchSize: 64, flashAttention: false }),
+    open(`${models}karat-tiny-q8_0.gguf`),
+    open(`${models}karat-tiny-q4_0.gguf`),
+    open(`${models}karat-mini-f16.gguf`),
+    open(tiny, { kvCache: "q8_0", flashAttention: true }),
+    open(fewer),
+  ] as const);
+  const [declared, noisy, q8, q4, mini, kv8, shallow] = opened;
   const profile = await loadProfile(`${models}profiles/karat-tiny-f16.json`);
   const close = async (): Promise<void> => {
-    await Promise.all([declared, noisy, q8, q4, mini].map((engine) => engine.close()));
+    await Promise.all(opened.map((engine) => engine.close()));
+    await rm(folder, { recursive: true, force: true });
   };
-  return { declared, noisy, q8, q4, mini, profile, close };
+  return { declared, noisy, q8, q4, mini, kv8, shallow, profile, close };
 }
 
 export interface Trial {
   evidence: Evidence;
   score: Score;
   /** The nearest peer's metric on the same run, on unrounded values. */
-  peer: number;
+  peer: PeerScore;
 }
 
 export interface TrialOptions {
@@ -55,11 +72,14 @@ export interface TrialOptions {
   validator?: InferenceEngine;
   /** What the executor does to its answer before it delivers. */
   tamper?: (run: Run) => Run | undefined | Promise<Run | undefined>;
+  /** What it does to the bytes of its record; `before` are those of its last answer. Committed to as they are. */
+  tamperBytes?: (bytes: Uint8Array, before: Uint8Array | undefined) => Uint8Array | undefined;
 }
 
 /** Trials of one executor. Temperature 0.7 and no restriction but the bounded support, unless `sampling` says otherwise. */
 export async function trials(lab: Lab, executor: InferenceEngine, options: TrialOptions): Promise<Trial[]> {
-  const { count, seed, tokens, tamper } = options;
+  const { count, seed, tokens, tamper, tamperBytes } = options;
+  let before: Uint8Array | undefined;
   const coding = codingOf(lab.profile);
   const stops = new Set(lab.declared.vocabulary.stopTokenIds);
   const setting = { name: "attack", executor, validator: options.validator ?? lab.declared, concurrency: 4 };
@@ -68,17 +88,36 @@ export async function trials(lab: Lab, executor: InferenceEngine, options: Trial
     if (tokens !== undefined && run.answer.tokenIds.length !== tokens) continue;
     const delivered = tamper ? await tamper(run) : run;
     if (!delivered) continue;
-    const evidence = evidenceOf(delivered, coding, lab.declared.vocabulary.size);
+    const honest = evidenceOf(delivered, coding, lab.declared.vocabulary.size);
+    const bytes = tamperBytes ? tamperBytes(honest.artifactBytes, before) : honest.artifactBytes;
+    before = honest.artifactBytes;
+    if (!bytes) continue;
+    const evidence = tamperBytes ? withBytes(honest, bytes, lab.declared.vocabulary.size) : honest;
     const recorded = delivered.answer.positions.map(({ id, top }) => ({ id, top: top.slice(0, coding.k) }));
     found.push({
       evidence,
       score: judge(lab.profile, evidence, stops),
-      peer: gonkaDistance(recorded, evidence.validator, coding.k),
+      peer: peerScore(recorded, evidence.validator, coding.k),
     });
     if (found.length === count) break;
   }
   if (found.length < Math.min(count, 4)) throw new Error(`only ${found.length} trials of ${count}, seed ${seed}`);
   return found;
+}
+
+/** Bytes that do not decode are no record of any token, which is a failed check. */
+function withBytes(evidence: Evidence, artifactBytes: Uint8Array, vocabularySize: number): Evidence {
+  try {
+    const { length } = evidence.run.answer.tokenIds;
+    return {
+      ...evidence,
+      artifactBytes,
+      artifact: decodeArtifact(artifactBytes, { length, vocabularySize }).positions,
+    };
+  } catch (error) {
+    if (!isRuleError(error, "invalid_artifact")) throw error;
+    return { ...evidence, artifactBytes, artifact: [] };
+  }
 }
 
 const RECORDED = 20;

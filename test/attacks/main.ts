@@ -5,11 +5,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { Attack } from "./attack.ts";
 import { type Lab, openLab, trials } from "./lab.ts";
 import { pageOf } from "./page.ts";
 import { detectionPlot } from "./plot.ts";
-import { kept, type Outcome, outcomeOf, peerThreshold } from "./report.ts";
-import { ATTACKS, type Attack } from "./suite.ts";
+import { kept, type Outcome, outcomeOf, type PeerThresholds, peerThresholds } from "./report.ts";
+import { ATTACKS } from "./suite.ts";
 
 const { values } = parseArgs({
   options: {
@@ -27,7 +28,7 @@ const SEED = 20_261_121;
 const lab = await openLab();
 const outcomes: Outcome[] = [];
 try {
-  const thresholds = new Map<number, number>();
+  const thresholds = new Map<number, PeerThresholds>();
   for (const attack of ATTACKS.filter(({ quick }) => values.full || quick)) {
     const outcome = await measure(attack, thresholds);
     outcomes.push(outcome);
@@ -41,12 +42,12 @@ const broken = outcomes.filter((outcome) => !kept(outcome));
 for (const { id, name, tokens } of broken) console.error(`not as promised: ${id} ${name}, ${tokens ?? "any"} tokens`);
 process.exitCode = broken.length === 0 ? 0 : 1;
 
-async function measure(attack: Attack, thresholds: Map<number, number>): Promise<Outcome> {
+async function measure(attack: Attack, thresholds: Map<number, PeerThresholds>): Promise<Outcome> {
   const { tokens } = attack;
   if (tokens !== undefined && !thresholds.has(tokens)) {
     // The peer's threshold from honest runs of the same length on the same engine.
     const honest = await trials(lab, lab.declared, { tokens, count: runs, seed: SEED + tokens });
-    thresholds.set(tokens, peerThreshold(honest));
+    thresholds.set(tokens, peerThresholds(honest));
   }
   const count = attack.slow ? Math.max(4, Math.floor(runs / SLOW_SHARE)) : runs;
   const found = await attack.run(lab, count, SEED + 7 * ATTACKS.indexOf(attack));

@@ -1,5 +1,6 @@
 /** The page of results. */
 import type { Profile } from "@karat/rules";
+import { upperBound } from "../../ml-node/src/calibrate/bound.ts";
 import { kept, type Outcome } from "./report.ts";
 import { wilson } from "./wilson.ts";
 
@@ -14,15 +15,16 @@ Declared model \`${profile.model}\` (${profile.quantization}, ${profile.engine})
 of its size. One validator, one prefill for each check, prompts that no calibration saw, temperature 0.7 where nothing else is said.
 
 Profile: step ${profile.step}, k = ${profile.k}, honest runs by length ${calibration}; held out ${profile.heldOut.runs} honest runs, of which ${profile.heldOut.fails} failed at α = ${profile.alphaFail}
-(95 % upper bound ${upperBound(profile)}).
+(exact 95 % upper bound ${upperBound(profile.heldOut.fails, profile.heldOut.runs).toExponential(1)}; [statement](../models/profiles/${profile.model}.md)).
 
 ## Cheats
 
 *At 1 %*: share of runs with p ≤ 0.01, with its 95 % Wilson interval. *Fails*: verdict at α = ${profile.alphaFail}. *Peer*: the nearest peer's distance over
-the first k values, unrounded, on the same runs, at the threshold that at most 1 % of ${runs} honest runs of that length exceed.
+the first k values, unrounded, on the same runs, at the threshold that at most 1 % of ${runs} honest runs of that length exceed. *Oct 2026*: the
+same peer's rule of October 2026 (its distance by the length of the output, at most 2 % far positions, hardly any impossible token).
 
-| | attack | tokens | runs | at 1 % | fails | peer | promise |
-|---|---|---|---|---|---|---|---|
+| | attack | tokens | runs | at 1 % | fails | peer | Oct 2026 | promise |
+|---|---|---|---|---|---|---|---|---|
 ${cheats.map(rowOf).join("\n")}
 
 ![Answers run by a substitute](verification/run-by.svg)
@@ -37,16 +39,17 @@ ${honest.map(({ id, name, tokens, runs: n, failed }) => `| ${id} | ${name} | ${t
 
 ## Elsewhere
 
-A13, A18, A19: \`test/attacks/protocol.test.ts\`, on the chain's modules. A15, A16, A24: \`ml-node/src/service/scoring.test.ts\`, on the real engine. A20 and
+A13, A18, A19: \`test/attacks/protocol.test.ts\`, on the chain's modules. A24 (and A15, A16 through the whole service): \`ml-node/src/service/scoring.test.ts\`, on the real engine. A20 and
 the economics: \`node test/attacks/simulation/main.ts\`, [results](verification/simulation.md). Whole networks with a cheating participant: \`test/e2e/cheat.test.ts\`.
 `;
 }
 
 function rowOf(outcome: Outcome): string {
-  const { id, name, tokens, runs, atOnePercent, failed, peer, promise } = outcome;
+  const { id, tokens, runs, atOnePercent, failed, promise } = outcome;
+  const name = outcome.note === undefined ? outcome.name : `${outcome.name} (${outcome.note})`;
+  const share = (hits: number | undefined): string => (hits === undefined ? "–" : percent(hits / runs));
   const promised = promise === undefined ? "" : `≥ ${promise * 100} %${kept(outcome) ? "" : " **missed**"}`;
-  const peers = peer === undefined ? "–" : percent(peer / runs);
-  return `| ${id} | ${name} | ${tokens ?? "–"} | ${runs} | ${rate(atOnePercent, runs)} | ${percent(failed / runs)} | ${peers} | ${promised} |`;
+  return `| ${id} | ${name} | ${tokens ?? "–"} | ${runs} | ${rate(atOnePercent, runs)} | ${percent(failed / runs)} | ${share(outcome.peer)} | ${share(outcome.peer2026)} | ${promised} |`;
 }
 
 function rate(hits: number, runs: number): string {
@@ -55,9 +58,3 @@ function rate(hits: number, runs: number): string {
 }
 
 const percent = (value: number): string => `${(value * 100).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
-
-function upperBound({ heldOut: { runs, fails } }: Profile): string {
-  if (runs === 0) return "none: no run was held out";
-  // Exact for none; the Wilson bound is close for some.
-  return (fails === 0 ? 1 - 0.05 ** (1 / runs) : wilson(fails, runs).high).toExponential(1);
-}

@@ -23,10 +23,12 @@ export function detectionPlot(title: string, outcomes: readonly Outcome[]): stri
     const sorted = own.toSorted((a, b) => (a.tokens ?? 0) - (b.tokens ?? 0));
     const ours = sorted.map((o): [number, number] => [o.tokens ?? 0, o.atOnePercent / o.runs]);
     const peers = sorted.map((o): [number, number] => [o.tokens ?? 0, (o.peer ?? 0) / o.runs]);
+    const peers2026 = sorted.map((o): [number, number] => [o.tokens ?? 0, (o.peer2026 ?? 0) / o.runs]);
     const at = TOP + 10 + 20 * i;
     return [
       line(ours, colour, ""),
       line(peers, colour, ' stroke-dasharray="5 4"'),
+      line(peers2026, colour, ' stroke-dasharray="1 3"'),
       `<line x1="480" x2="505" y1="${at}" y2="${at}" stroke="${colour}" stroke-width="2"/>`,
       `<text x="512" y="${at + 4}">${name}</text>`,
     ];
@@ -43,7 +45,7 @@ export function detectionPlot(title: string, outcomes: readonly Outcome[]): stri
     ...grid,
     ...ticks,
     ...curves,
-    `<text x="${LEFT}" y="${HEIGHT - 12}">tokens of the output; full: D and G of one check, dashed: the peer's metric, both at 1 % false positives</text>`,
+    `<text x="${LEFT}" y="${HEIGHT - 12}">tokens of the output; full: D and G of one check, dashed: the peer's metric, dotted: its rule of October 2026, all at 1 % false positives</text>`,
     "</svg>",
     "",
   ].join("\n");

@@ -12,6 +12,7 @@ const outcome: Outcome = {
   failed: 80,
   atOnePercent: 95,
   peer: 0,
+  peer2026: 0,
 };
 
 test("a promise is kept by what p ≤ 1 % finds, and by how few honest runs fail", () => {
@@ -29,8 +30,8 @@ test("Wilson intervals (Newcombe 1998, table I)", () => {
   expect(wilson(0, 0)).toEqual({ low: 0, high: 1 });
 });
 
-test("a plot has a full and a dashed curve for each attack", () => {
+test("a plot has a full, a dashed and a dotted curve for each attack", () => {
   const svg = detectionPlot("t", [outcome, { ...outcome, tokens: 32 }, { ...outcome, name: "y" }]);
-  expect(svg.match(/<polyline/g)).toHaveLength(4);
-  expect(svg.match(/stroke-dasharray/g)).toHaveLength(2);
+  expect(svg.match(/<polyline/g)).toHaveLength(6);
+  expect(svg.match(/stroke-dasharray/g)).toHaveLength(4);
 });

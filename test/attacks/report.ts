@@ -1,7 +1,7 @@
 /** Rates of a set of trials, of ours and of the nearest peer's metric. */
 
+import type { Attack } from "./attack.ts";
 import type { Trial } from "./lab.ts";
-import type { Attack } from "./suite.ts";
 
 export interface Outcome {
   id: string;
@@ -14,17 +14,33 @@ export interface Outcome {
   failed: number;
   /** p ≤ 1 %. */
   atOnePercent: number;
-  /** The peer's metric above the largest 1 % of honest runs of that length; undefined without such runs. */
+  /** The peer's metric above what 1 % of honest runs of that length exceed; undefined without such runs. */
   peer?: number;
+  /** The same by the peer's rule of October 2026. */
+  peer2026?: number;
+  /** What else was counted. */
+  note?: string;
 }
 
-/** The value that 1 % of honest runs exceed. */
-export function peerThreshold(honest: readonly Trial[]): number {
-  const sorted = honest.map(({ peer }) => peer).sort((a, b) => a - b);
+export interface PeerThresholds {
+  distance: number;
+  distance2026: number;
+}
+
+/** The values that 1 % of honest runs exceed. */
+export function peerThresholds(honest: readonly Trial[]): PeerThresholds {
+  return {
+    distance: exceededByOnePercent(honest.map(({ peer }) => peer.distance)),
+    distance2026: exceededByOnePercent(honest.map(({ peer }) => peer.distance2026)),
+  };
+}
+
+function exceededByOnePercent(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(sorted.length * 0.99) - 1)] ?? Number.POSITIVE_INFINITY;
 }
 
-export function outcomeOf(attack: Attack, found: readonly Trial[], threshold?: number): Outcome {
+export function outcomeOf(attack: Attack, found: readonly Trial[], thresholds?: PeerThresholds): Outcome {
   const { id, name, tokens, promise, honest = false } = attack;
   return {
     id,
@@ -35,7 +51,11 @@ export function outcomeOf(attack: Attack, found: readonly Trial[], threshold?: n
     runs: found.length,
     failed: found.filter(({ score }) => score.verdict === "fail").length,
     atOnePercent: found.filter(({ score }) => score.p <= 0.01).length,
-    ...(threshold !== undefined && { peer: found.filter(({ peer }) => peer > threshold).length }),
+    ...(thresholds && {
+      peer: found.filter(({ peer }) => peer.distance > thresholds.distance).length,
+      peer2026: found.filter(({ peer }) => peer.rejected2026 || peer.distance2026 > thresholds.distance2026).length,
+    }),
+    ...(attack.note && { note: attack.note() }),
   };
 }
 

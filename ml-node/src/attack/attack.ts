@@ -21,7 +21,7 @@ export async function withAttack(declared: InferenceEngine, config: Config, logg
 
 /** Generates with other weights and reports their log-probabilities. */
 export function swap(declared: InferenceEngine, substitute: InferenceEngine): InferenceEngine {
-  return masked(declared, substitute, (job, signal) => substitute.generate(job, signal));
+  return generatingBy(declared, (job, signal) => substitute.generate(job, signal), [substitute]);
 }
 
 /**
@@ -29,7 +29,7 @@ export function swap(declared: InferenceEngine, substitute: InferenceEngine): In
  * model's log-probabilities: no comparison of log-probabilities can see it.
  */
 export function launder(declared: InferenceEngine, substitute: InferenceEngine): InferenceEngine {
-  return masked(declared, substitute, async function* (job, signal) {
+  async function* laundered(job: GenerateJob, signal?: AbortSignal): AsyncGenerator<GeneratedToken> {
     const outputIds: number[] = [];
     for await (const token of substitute.generate(job, signal)) outputIds.push(token.id);
     const positions = await declared.score({ promptIds: job.promptIds, outputIds, top: job.top }, signal);
@@ -38,13 +38,15 @@ export function launder(declared: InferenceEngine, substitute: InferenceEngine):
       const logprob = entries.find((entry) => entry.id === id)?.logprob ?? Number.NEGATIVE_INFINITY;
       yield { id, logprob, top: entries.slice(0, job.top) };
     }
-  });
+  }
+  return generatingBy(declared, laundered, [substitute]);
 }
 
-function masked(
+/** What the declared engine is, with another way to generate. Closing it closes the declared engine and the `others` behind it. */
+export function generatingBy(
   declared: InferenceEngine,
-  substitute: InferenceEngine,
   generate: (job: GenerateJob, signal?: AbortSignal) => AsyncIterable<GeneratedToken>,
+  others: readonly InferenceEngine[] = [],
 ): InferenceEngine {
   return {
     vocabulary: declared.vocabulary,
@@ -55,7 +57,7 @@ function masked(
     generate,
     score: (job, signal) => declared.score(job, signal),
     close: async () => {
-      await Promise.all([declared.close(), substitute.close()]);
+      await Promise.all([declared, ...others].map((engine) => engine.close()));
     },
   };
 }
