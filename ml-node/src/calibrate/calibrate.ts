@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { KaratError } from "@karat/common";
 import { leastP, type Profile } from "@karat/rules";
+import type { InferenceEngine } from "../engine/engine.ts";
 import { collectRuns } from "./collect.ts";
 import { Journal, type Row } from "./journal.ts";
 import type { CalibrationOptions } from "./options.ts";
@@ -19,6 +20,11 @@ import {
 import { EXCLUDED, type Laboratory } from "./settings.ts";
 
 const PILOT_RUNS = 240;
+const THREAD_TEXTS = [
+  "Return a string containing the name of the file.",
+  "The following options are available: see also the manual page of the command.",
+  "What does os.path.join() do? Join one or more path components intelligently.",
+];
 /** A report after so many runs. */
 const PROGRESS_EVERY = 100;
 /** p = 2·min(2·min(mean, scan), sampling): the factor on the p-value of one statistic of D. */
@@ -28,12 +34,14 @@ export interface Calibrated {
   profile: Profile;
   heldOut: readonly Row[];
   bytesPerToken: number;
+  /** Positions that two threads gave the same bits as one. */
+  threadPositions: number;
   journal: Journal;
 }
 
 /** Throws `too_few_runs` {from, runs, runs_needed} where some length has so few honest runs that nothing could fail there. */
 export async function calibrate(
-  { reference, settings }: Laboratory,
+  { reference, settings, openThreaded }: Laboratory,
   options: CalibrationOptions,
   base: Profile | undefined,
   report: (what: string, data: Readonly<Record<string, unknown>>) => void,
@@ -59,6 +67,8 @@ export async function calibrate(
     if (done % PROGRESS_EVERY === 0) report("progress", { phase, done });
   };
 
+  const threadPositions = await checkThreads(reference, openThreaded);
+  report("threads", { equalPositions: threadPositions });
   const sigmas = base ?? (await estimate());
   report("sigmas", { sigmaH: sigmas.sigmaH, sigmaLogit: sigmas.sigmaLogit });
   const rows = await collectRuns(settings, journal, {
@@ -87,7 +97,7 @@ export async function calibrate(
     alphaFail,
     minPositions,
     kvCache: "f16",
-    settings: settings.map(({ name }) => ({ name, runs: rows.filter((row) => row.setting === name).length })),
+    settings: [...Map.groupBy(rows, ({ setting }) => setting)].map(([name, own]) => ({ name, runs: own.length })),
     excluded: EXCLUDED,
   };
   const draft = base ? extendProfile(base, terms, rows) : buildProfile(info, terms, rows);
@@ -114,6 +124,7 @@ export async function calibrate(
   return {
     profile: { ...draft, heldOut: { runs: heldOut.length, fails } },
     heldOut,
+    threadPositions,
     bytesPerToken: all.reduce((sum, { bytes }) => sum + bytes, 0) / Math.max(1, tokens),
     journal,
   };
@@ -143,6 +154,31 @@ export async function calibrate(
 export function seedOf(profile: Profile): number {
   const fixed = JSON.stringify({ ...profile, heldOut: null });
   return createHash("sha256").update(fixed).digest().readUInt32BE();
+}
+
+/**
+ * How many positions two threads gave the same bits as one; throws `threads_differ` where they do not. Compared and not sampled: a small
+ * model on a busy machine takes a hundred times as long on two threads.
+ */
+async function checkThreads(one: InferenceEngine, open: Laboratory["openThreaded"]): Promise<number> {
+  const two = await open();
+  try {
+    let positions = 0;
+    for (const text of THREAD_TEXTS) {
+      const [first = 0, ...rest] = await one.render({ prompt: text });
+      const job = { promptIds: [first], outputIds: rest, top: 20 };
+      const [a, b] = [await one.score(job), await two.score(job)];
+      if (JSON.stringify(a) !== JSON.stringify(b)) {
+        throw new KaratError("threads_differ", "two threads give other numbers than one: calibrate them as a setting", {
+          text,
+        });
+      }
+      positions += rest.length;
+    }
+    return positions;
+  } finally {
+    await two.close();
+  }
 }
 
 function checkBase(base: Profile, weightsSha256: string, { step, k }: CalibrationOptions["coding"]): void {

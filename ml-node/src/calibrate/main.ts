@@ -28,8 +28,8 @@ async function main(): Promise<void> {
   const base = options.extendPath === undefined ? undefined : await loadProfile(options.extendPath);
   const laboratory = await openLaboratory(options.modelPath, options.name);
   try {
-    const { profile, heldOut, bytesPerToken, journal } = await calibrate(laboratory, options, base, report);
-    const statement = statementOf(profile, heldOut, { ...options, bytesPerToken, missing: laboratory.missing });
+    const { profile, heldOut, journal, ...measured } = await calibrate(laboratory, options, base, report);
+    const statement = statementOf(profile, heldOut, { ...options, ...measured, missing: laboratory.missing });
     await writeFile(options.outPath, `${JSON.stringify(profile)}\n`);
     await writeFile(options.outPath.replace(/json$/, "md"), statement.text);
     await writeFile(options.outPath.replace(/json$/, "svg"), distributionPlot(profile));
