@@ -28,6 +28,8 @@ export interface ApiNodeOptions {
   readonly port: number;
   /** Longest silence of an executor after its receipt. */
   readonly idleMs?: number;
+  /** Silence within an answer that is never taken for a stall. */
+  readonly leastStallMs?: number;
   /** Executors asked for one request. */
   readonly maxAttempts?: number;
   readonly maxPromptTokens?: number;
@@ -85,6 +87,8 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
       log,
       idleMs: options.idleMs ?? 60_000,
       maxAttempts: options.maxAttempts ?? 8,
+      leastStallMs: options.leastStallMs ?? 2_000,
+      onBreak: (_executor, reason) => observer.brokeOff(reason),
       onSkip: (_executor, reason) => observer.skipped(reason),
       onHedge: () => observer.hedged(),
     },

@@ -1,4 +1,4 @@
-import { openAuthorization } from "@karat/client";
+import { type ContinuedPart, continuationId, openAuthorization } from "@karat/client";
 import { isKaratError, KaratError, messageOf } from "@karat/common";
 import type { sign } from "@karat/proto";
 import {
@@ -21,7 +21,12 @@ const BEACON_WAIT_MS = 2_000;
 
 export interface CheckedRequest {
   readonly authorization: sign.RequestAuthorization;
+  /** SHA-256 of the authorization: names the order, its draw and its sampling seed. */
+  readonly orderId: Uint8Array;
+  /** Names what this executor gives: the order's id, or that of a continued part. */
   readonly inferenceId: Uint8Array;
+  /** Ids of the tokens that the client has already. */
+  readonly prefix: readonly number[];
   readonly sanitized: SanitizedRequest;
   /** Beacon of the anchor height. */
   readonly beacon: Uint8Array;
@@ -38,7 +43,7 @@ export async function checkRequest(
   sender: string,
   request: ExecuteRequest,
 ): Promise<CheckedRequest> {
-  const { message: authorization, inferenceId } = openAuthorization(request.authorization, request.signature);
+  const { message: authorization, inferenceId: orderId } = openAuthorization(request.authorization, request.signature);
   if (authorization.chainId !== view.chainId) throw refuse("chain_id");
   if (authorization.transferAgent !== sender) throw refuse("transfer_agent");
   const sanitized = authorizedRequest(authorization, request.request);
@@ -51,7 +56,7 @@ export async function checkRequest(
     throw new KaratError("stale_anchor", "The anchor height is not recent.", { anchor_height: anchorHeight });
   }
 
-  const order = drawExecutors(view, authorization, beacon, inferenceId);
+  const order = drawExecutors(view, authorization, beacon, orderId);
   const self = order[request.attempt];
   if (self?.member.operator !== operator) {
     throw new KaratError("not_drawn", "This node is not the one drawn for the attempt.", { attempt: request.attempt });
@@ -59,7 +64,18 @@ export async function checkRequest(
   const skipped = new Set(request.skips.map(({ attempt }) => attempt));
   if (request.skips.length !== request.attempt || skipped.size !== request.attempt) throw refuse("skips");
   if (request.skips.some(({ attempt }) => attempt >= request.attempt)) throw refuse("skips");
-  return { authorization, inferenceId, sanitized, beacon, self };
+  const { attempt, prefix } = request;
+  if (prefix && prefix.length >= authorization.maxOutputTokens) throw refuse("prefix");
+  const inferenceId = partId({ chainId: view.chainId, orderId, attempt, prefix });
+  return { authorization, orderId, inferenceId, prefix: prefix ?? [], sanitized, beacon, self };
+}
+
+/** The id under which a part of an order is recorded: the order's own for an answer from its beginning. */
+export function partId(
+  part: Omit<ContinuedPart, "prefix"> & { readonly prefix: readonly number[] | undefined },
+): Uint8Array {
+  const { prefix } = part;
+  return prefix ? continuationId({ ...part, prefix }) : part.orderId;
 }
 
 /** The request as an object, when its text is canonical and exactly what the client authorized. */

@@ -16,7 +16,7 @@ import {
   recordedAnswer,
   responseReceipt,
 } from "./finish.ts";
-import type { GenerateBody, MlEnd, MlLine, MlModel, MlNode } from "./mlNode.ts";
+import type { GenerateBody, MlEnd, MlLine, MlModel, MlNode, MlStart } from "./mlNode.ts";
 import type { Lease, MlPool } from "./mlPool.ts";
 import { cancelledAnswer } from "./partialAnswer.ts";
 import type { EndLine, ExecuteLine, ExecuteRequest, ReceiptLine, TokenLine } from "./protocol.ts";
@@ -44,8 +44,7 @@ export class Execution {
   readonly #coding: ArtifactCoding;
   readonly #tokens: TokenLine[] = [];
   #receipt: ReceiptLine | undefined;
-  #promptTokens = 0;
-  #promptHash = "";
+  #start: MlStart | undefined;
   #deadlineHeight = 0n;
   #recorded = false;
 
@@ -55,7 +54,7 @@ export class Execution {
     this.#request = request;
     this.#signal = signal;
     this.#coding = modules.ml.coding(checked.authorization.model);
-    this.#seed = samplingSeed(modules.view.chainId, checked.inferenceId, checked.beacon, new Uint8Array());
+    this.#seed = samplingSeed(modules.view.chainId, checked.orderId, checked.beacon, new Uint8Array());
   }
 
   /** True once a receipt was given. */
@@ -104,8 +103,9 @@ export class Execution {
         inferenceId,
         seed: this.#seed,
         sampling: authorization.sampling!,
-        promptTokens: this.#promptTokens,
-        promptHash: this.#promptHash,
+        promptTokens: this.#start!.prompt_tokens,
+        promptHash: this.#start!.prompt_hash,
+        ...(this.#start?.prefix ? { prefix: this.#start.prefix } : {}),
         tokens: this.#tokens,
       }),
     );
@@ -128,15 +128,14 @@ export class Execution {
   async #translate(line: MlLine, model: MlModel): Promise<ReceiptLine | TokenLine | EndLine | undefined> {
     switch (line.type) {
       case "start":
-        this.#promptTokens = line.prompt_tokens;
-        this.#promptHash = line.prompt_hash;
+        this.#start = line;
         if (this.#receipt) return undefined; // given when another ML node had begun
         this.#receipt = this.#promise(line.prompt_tokens);
         return this.#receipt;
       case "token": {
         this.#tokens.push(line);
-        const { authorization, sanitized } = this.#checked;
-        if (this.#tokens.length > authorization.maxOutputTokens) {
+        const { authorization, sanitized, prefix } = this.#checked;
+        if (prefix.length + this.#tokens.length > authorization.maxOutputTokens) {
           throw new KaratError("engine_failed", "The ML node gave more tokens than were asked for.");
         }
         return { ...line, top: line.top.slice(0, topLogprobs(sanitized)) };
@@ -152,7 +151,7 @@ export class Execution {
 
   async #end(line: MlEnd, model: MlModel): Promise<EndLine> {
     const { view, identity } = this.#modules;
-    const answer = recordedAnswer(line, this.#promptHash);
+    const answer = recordedAnswer(line, this.#start!.prompt_hash);
     this.#modules.ml.learnCoding(model, answer.artifact, answer.tokenIds.length);
     const record = await this.#record(answer);
     const response = responseReceipt(view.chainId, identity.operator, record, identity.privateKey);
@@ -162,7 +161,7 @@ export class Execution {
       usage: line.usage,
       token_ids: line.token_ids,
       text: line.text,
-      prompt_hash: this.#promptHash,
+      prompt_hash: this.#start!.prompt_hash,
       artifact: line.artifact,
       response: response.bytes,
       response_signature: response.signature,
@@ -175,8 +174,8 @@ export class Execution {
    */
   #promise(count: number): ReceiptLine {
     const { view, identity } = this.#modules;
-    const { authorization, inferenceId } = this.#checked;
-    if (count > authorization.maxInputTokens) {
+    const { authorization, inferenceId, prefix } = this.#checked;
+    if (count > authorization.maxInputTokens + prefix.length) {
       throw new KaratError("context_length_exceeded", "The prompt is longer than the authorization allows.", {
         prompt_tokens: count,
       });
@@ -204,10 +203,9 @@ export class Execution {
       await this.#recordFailure("engine_unavailable");
       return { type: "error", error: { code: "engine_unavailable", message: "No ML node could answer." } };
     }
-    const { inferenceId } = this.#checked;
     const message = {
       chainId: view.chainId,
-      inferenceId,
+      inferenceId: this.#checked.orderId,
       attempt: this.#request.attempt,
       executor: identity.operator,
     };
@@ -259,8 +257,9 @@ export class Execution {
   }
 
   #body(): GenerateBody {
-    const { authorization, inferenceId, sanitized } = this.#checked;
+    const { authorization, inferenceId, sanitized, prefix } = this.#checked;
     return {
+      ...(prefix.length > 0 ? { prefix_token_ids: prefix } : {}),
       model: authorization.model,
       ...promptOf(sanitized),
       max_tokens: authorization.maxOutputTokens,

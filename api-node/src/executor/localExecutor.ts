@@ -28,13 +28,15 @@ export class LocalExecutor implements Executor {
     let claimed: Uint8Array | undefined;
     try {
       const checked = await checkRequest(view, identity.operator, sender, request);
-      const { authorization, inferenceId } = checked;
+      const { authorization, inferenceId, prefix } = checked;
       if (!executed.claim(inferenceId, authorization.anchorHeight)) {
         throw new KaratError("authorization_reused", "This authorization was used before.");
       }
       claimed = inferenceId;
       const run = new Execution(this.#modules, checked, request, signal);
-      const worst = lockedCost(checked.self.offer, authorization.maxInputTokens, authorization.maxOutputTokens);
+      const { maxInputTokens, maxOutputTokens } = authorization;
+      const behind = prefix.length;
+      const worst = lockedCost(checked.self.offer, maxInputTokens + behind, maxOutputTokens - behind);
       const release = this.#holds.take(authorization.client, worst, await view.deposit(authorization.client, worst));
       try {
         yield* run.lines();

@@ -38,6 +38,8 @@ export interface GenerateBody {
   readonly seed: string;
   readonly inference_id: string;
   readonly top_logprobs: number;
+  /** Tokens of the answer that are there already. */
+  readonly prefix_token_ids?: readonly number[];
 }
 
 export interface MlEnd {
@@ -51,8 +53,17 @@ export interface MlEnd {
   readonly artifact_root: string;
 }
 
+export interface MlStart {
+  readonly type: "start";
+  /** With the prefix, where there is one. */
+  readonly prompt_tokens: number;
+  readonly prompt_hash: string;
+  /** Bytes of the prefix's tokens in base64, and how many characters of its text were told with it. */
+  readonly prefix?: { readonly bytes: string; readonly told: number };
+}
+
 export type MlLine =
-  | { readonly type: "start"; readonly prompt_tokens: number; readonly prompt_hash: string }
+  | MlStart
   | TokenLine
   | MlEnd
   | { readonly type: "error"; readonly error: { readonly code: string | null; readonly message: string } };

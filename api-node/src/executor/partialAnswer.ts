@@ -1,4 +1,4 @@
-import { fromHex } from "@karat/common";
+import { fromBase64, fromHex } from "@karat/common";
 import type { sign } from "@karat/proto";
 import { type ArtifactCoding, artifactRoot, encodeArtifact } from "@karat/rules";
 import type { RecordedAnswer } from "./finish.ts";
@@ -14,6 +14,8 @@ export interface CancelledParts {
   readonly promptTokens: number;
   /** Hex. */
   readonly promptHash: string;
+  /** Of a continued part: bytes of the tokens before it in base64, and how many characters of their text were told. */
+  readonly prefix?: { readonly bytes: string; readonly told: number };
   readonly tokens: readonly TokenLine[];
 }
 
@@ -25,13 +27,14 @@ export function cancelledAnswer(parts: CancelledParts): RecordedAnswer {
   const { coding, inferenceId, seed, sampling: params, promptTokens, tokens } = parts;
   const promptHash = fromHex(parts.promptHash);
   const positions = tokens.map(({ id, logprob, top }) => ({ id, top: withChosen({ id, logprob }, top, coding.k) }));
-  const bytes = Uint8Array.from(tokens.flatMap((token) => [...token.bytes]));
+  const before = fromBase64(parts.prefix?.bytes ?? "");
+  const bytes = Uint8Array.from([...before, ...tokens.flatMap((token) => [...token.bytes])]);
   return {
     finishReason: "cancelled",
     promptTokens,
     promptHash,
     tokenIds: tokens.map(({ id }) => id),
-    text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes),
+    text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes).slice(parts.prefix?.told ?? 0),
     artifact: encodeArtifact(positions, coding),
     artifactRoot: artifactRoot({ ...coding, inferenceId, promptHash, params, seed, positions }),
   };

@@ -17,6 +17,11 @@ export interface ExecuteRequest {
   /** Place in the draw, from 0. */
   readonly attempt: number;
   readonly skips: readonly SkippedAttempt[];
+  /**
+   * Ids of the tokens that the client has from an executor that broke off: this one is to go on behind them. What it gives is an
+   * inference of its own, under `continuationId`.
+   */
+  readonly prefix?: readonly number[];
 }
 
 export interface ErrorObject {

@@ -9,6 +9,9 @@ const base64 = z
   .regex(/^[A-Za-z0-9+/]*={0,2}$/)
   .transform(fromBase64);
 
+/** Tokens of an answer that may be continued. */
+const MAX_PREFIX = 131_072;
+
 const requestBody = z.object({
   authorization: base64,
   signature: base64,
@@ -17,6 +20,7 @@ const requestBody = z.object({
   skips: z
     .array(z.object({ attempt: z.int().min(0), reason: z.string().max(200), busy_signature: base64.optional() }))
     .max(64),
+  prefix: z.array(z.int().min(0)).max(MAX_PREFIX).optional(),
 });
 
 export function encodeExecuteRequest(request: ExecuteRequest): string {
@@ -30,14 +34,16 @@ export function encodeExecuteRequest(request: ExecuteRequest): string {
       reason,
       ...(busySignature ? { busy_signature: toBase64(busySignature) } : {}),
     })),
+    ...(request.prefix ? { prefix: request.prefix } : {}),
   });
 }
 
 /** Throws KaratError `invalid_request` naming the field. */
 export function decodeExecuteRequest(body: unknown): ExecuteRequest {
-  const { skips, ...rest } = parse(requestBody, body);
+  const { skips, prefix, ...rest } = parse(requestBody, body);
   return {
     ...rest,
+    ...(prefix ? { prefix } : {}),
     skips: skips.map(({ attempt, reason, busy_signature: busySignature }) => ({
       attempt,
       reason,

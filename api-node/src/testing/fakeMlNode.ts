@@ -91,7 +91,9 @@ export class FakeMlNode {
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     const line = (value: object): boolean => response.write(`${JSON.stringify(value)}\n`);
     line({ type: "start", prompt_tokens: promptTokens(body), prompt_hash: "00".repeat(32) });
-    for (const [i, text] of tokens.entries()) {
+    const prefix = (body.prefix_token_ids ?? []) as number[];
+    for (const [i, text] of [...tokens, undefined].entries()) {
+      if (i < prefix.length) continue;
       if (hangAfter === i) return;
       if (garbleAfter === i) response.write("<html>not found</html>\n");
       if (failAfter === i) {
@@ -105,25 +107,23 @@ export class FakeMlNode {
         response.destroy();
         return;
       }
+      if (text === undefined) break;
       if (delayMs > 0) await sleep(delayMs);
       if (gone) return;
       const bytes = [...utf8(text)];
       const top = [{ id: i, token: text, bytes, logprob: -0.5 }];
       line({ type: "token", id: i, token: text, text, bytes, logprob: -0.5, top });
     }
-    const text = claim ?? tokens.join("");
+    const text = claim ?? tokens.slice(prefix.length).join("");
     line({
       type: "end",
       finish_reason: "stop",
-      usage: { prompt_tokens: promptTokens(body), completion_tokens: tokens.length },
-      token_ids: tokens.map((_, i) => i),
+      usage: { prompt_tokens: promptTokens(body), completion_tokens: tokens.length - prefix.length },
+      token_ids: tokens.map((_, i) => i).slice(prefix.length),
       text,
       output_hash: toHex(sha256(utf8(text))),
       artifact: toBase64(
-        encodeArtifact(
-          tokens.map((_, id) => ({ id, top: [{ id, logprob: -0.5 }] })),
-          CODING,
-        ),
+        encodeArtifact(tokens.map((_, id) => ({ id, top: [{ id, logprob: -0.5 }] })).slice(prefix.length), CODING),
       ),
       artifact_root: toHex(sha256(utf8(`artifact ${String(body.inference_id)}`))),
     });
@@ -144,7 +144,8 @@ const MODEL = {
 
 /** One for each four bytes. */
 const promptTokens = (body: Record<string, unknown>): number =>
-  Math.ceil(JSON.stringify(body.messages ?? body.prompt ?? "").length / 4);
+  Math.ceil(JSON.stringify(body.messages ?? body.prompt ?? "").length / 4) +
+  ((body.prefix_token_ids ?? []) as number[]).length;
 
 function json(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));

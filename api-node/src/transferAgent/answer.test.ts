@@ -54,6 +54,8 @@ function received(
   const signed = signMessage("response", { ...honest, ...response }, key);
   return {
     chainId: "karat-1",
+    inferenceId,
+    prefixTokens: 0,
     order: { authorization, request, drawn: [], release: () => undefined },
     candidate: {
       member: epoch.Member.fromPartial({ operator: executor, nodeKey: publicKeyOf(nodeKey) }),

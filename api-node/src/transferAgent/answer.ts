@@ -19,6 +19,10 @@ export interface VerifiedAnswer {
 export interface ReceivedAnswer {
   readonly chainId: string;
   readonly order: Order;
+  /** Names what this executor gave. */
+  readonly inferenceId: Uint8Array;
+  /** Output tokens before it. */
+  readonly prefixTokens: number;
   readonly candidate: Candidate;
   readonly promise: sign.Receipt;
   readonly text: string;
@@ -31,7 +35,7 @@ export interface ReceivedAnswer {
  * count does not fit: then the executor has failed, whatever it sent.
  */
 export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefined {
-  const { chainId, order, candidate, promise, text, tokens, end } = received;
+  const { chainId, order, inferenceId, prefixTokens, candidate, promise, text, tokens, end } = received;
   if (!verifyBytes(end.response, end.response_signature, candidate.member.nodeKey)) return undefined;
   const response = sign.ResponseReceipt.decode(end.response);
   const outputHash = sha256(utf8(text));
@@ -40,16 +44,23 @@ export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefin
     response.domain === DOMAIN.response &&
     response.chainId === chainId &&
     response.executor === candidate.member.operator &&
-    compareBytes(response.inferenceId, order.authorization.inferenceId) === 0 &&
+    compareBytes(response.inferenceId, inferenceId) === 0 &&
     compareBytes(response.outputHash, outputHash) === 0 &&
     response.promptTokens === promise.promptTokens &&
     response.completionTokens === tokens.length &&
     response.completionTokens === end.token_ids.length &&
-    response.completionTokens <= maxOutputTokens &&
+    prefixTokens + response.completionTokens <= maxOutputTokens &&
     tokens.every(({ id }, i) => id === end.token_ids[i]) &&
     end.text === text;
   if (!fits) return undefined;
-  const { inputPrice, outputPrice } = candidate.offer;
-  const used = { promptTokens: BigInt(response.promptTokens), completionTokens: BigInt(response.completionTokens) };
-  return { end, response, outputHash, cost: cost(used, { input: inputPrice, output: outputPrice }) };
+  return { end, response, outputHash, cost: partialCost({ candidate, promise }, response.completionTokens) };
+}
+
+/** What an executor is paid for so many tokens behind its prompt, ukarat. */
+export function partialCost(
+  { candidate: { offer }, promise }: Pick<ReceivedAnswer, "candidate" | "promise">,
+  completionTokens: number,
+): bigint {
+  const used = { promptTokens: BigInt(promise.promptTokens), completionTokens: BigInt(completionTokens) };
+  return cost(used, { input: offer.inputPrice, output: offer.outputPrice });
 }

@@ -3,6 +3,7 @@ import { messageOf } from "@karat/common";
 import { DOMAIN, sign } from "@karat/proto";
 import { compareBytes } from "@karat/rules";
 import type { Candidate } from "../chain/candidates.ts";
+import { partId } from "../executor/checks.ts";
 import type {
   EndLine,
   ErrorObject,
@@ -37,6 +38,8 @@ export interface AttemptOptions {
   readonly attempt: number;
   readonly skips: readonly SkippedAttempt[];
   readonly executor: Executor;
+  /** Ids of the tokens behind which it is to go on; undefined: it begins. */
+  readonly prefix: readonly number[] | undefined;
   /** Longest wait for anything after the receipt. */
   readonly idleMs: number;
 }
@@ -50,15 +53,25 @@ export class Attempt {
   readonly #options: AttemptOptions;
   readonly #stop = new AbortController();
   readonly #lines: AsyncIterator<ExecuteLine>;
+  /** Names what this executor gives. */
+  readonly inferenceId: Uint8Array;
   /** The executor has said its last: there is nothing to cancel, and its connection can be used again. */
   #over = false;
 
   /** `signal` is the client's: when it goes, so does the executor's work. */
   constructor(options: AttemptOptions, signal: AbortSignal) {
     this.#options = options;
-    const { order, attempt, skips, executor } = options;
-    const { bytes, signature } = order.authorization;
-    const request = { authorization: bytes, signature, request: order.request.canonical, attempt, skips };
+    const { chainId, order, attempt, skips, executor, prefix } = options;
+    const { bytes, signature, inferenceId: orderId } = order.authorization;
+    this.inferenceId = partId({ chainId, orderId, attempt, prefix });
+    const request = {
+      authorization: bytes,
+      signature,
+      request: order.request.canonical,
+      attempt,
+      skips,
+      ...(prefix ? { prefix } : {}),
+    };
     this.#lines = executor.execute(request, AbortSignal.any([signal, this.#stop.signal]))[Symbol.asyncIterator]();
   }
 
@@ -82,8 +95,9 @@ export class Attempt {
     return line.type === "token" || line.type === "end" ? line : this.#passed("out_of_order");
   }
 
-  next(): Promise<Next> {
-    return this.#next(this.#options.idleMs);
+  /** The next line, or `timeout` after `withinMs` of silence. */
+  next(withinMs = this.#options.idleMs): Promise<Next> {
+    return this.#next(Math.min(withinMs, this.#options.idleMs));
   }
 
   close(): void {
@@ -129,18 +143,18 @@ export class Attempt {
 
   /** The receipt's content when it is signed by the executor and is about this attempt. */
   #openReceipt(line: ReceiptLine): sign.Receipt | undefined {
-    const { chainId, order, attempt, candidate } = this.#options;
+    const { chainId, order, attempt, candidate, prefix } = this.#options;
     if (!verifyBytes(line.receipt, line.signature, candidate.member.nodeKey)) return undefined;
     const receipt = sign.Receipt.decode(line.receipt);
-    const { message, inferenceId } = order.authorization;
+    const { message } = order.authorization;
     const fits =
       receipt.domain === DOMAIN.receipt &&
       receipt.chainId === chainId &&
       receipt.attempt === attempt &&
       receipt.executor === candidate.member.operator &&
-      receipt.promptTokens <= message.maxInputTokens &&
+      receipt.promptTokens <= message.maxInputTokens + (prefix?.length ?? 0) &&
       receipt.deadlineHeight > message.anchorHeight &&
-      compareBytes(receipt.inferenceId, inferenceId) === 0;
+      compareBytes(receipt.inferenceId, this.inferenceId) === 0;
     return fits ? receipt : undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { KaratError } from "@karat/common";
 import type { Candidate } from "../chain/candidates.ts";
 import type { ErrorObject, SkippedAttempt } from "../executor/protocol.ts";
@@ -7,6 +8,9 @@ import type { Order } from "./orders.ts";
 
 /** Executors asked for one request at the same time. */
 const MOST_AT_ONCE = 2;
+/** How often busy executors are asked again to go on with an answer, and the wait before; longer each time. */
+const BUSY_ROUNDS = 5;
+const BUSY_PAUSE_MS = 200;
 /** Refusals that are about the request: believed when two executors say the same. */
 const REQUEST_FAULTS: ReadonlySet<string> = new Set(["context_length_exceeded", "invalid_request", "invalid_prompt"]);
 
@@ -44,7 +48,15 @@ export class Contest {
   readonly #running = new Map<number, Entrant>();
   readonly #skips = new Map<number, SkippedAttempt>();
   readonly #faults = new Map<string, { error: ErrorObject; count: number }>();
-  #next = 0;
+  /** Places that are still to be asked, in order. */
+  #queue: number[];
+  /** Set when an answer broke off. */
+  #prefix: readonly number[] | undefined;
+  /** Places that were busy since then: they may have room a moment later. */
+  #busy: number[] = [];
+  #rounds = 0;
+  /** Places whose executor broke off. */
+  readonly #broken = new Set<number>();
 
   constructor(modules: DispatchModules, chainId: string, order: Order, signal: AbortSignal) {
     this.#modules = modules;
@@ -52,6 +64,7 @@ export class Contest {
     this.#order = order;
     this.#signal = signal;
     this.#places = order.drawn.slice(0, modules.maxAttempts);
+    this.#queue = [...this.#places.keys()];
   }
 
   /** The next receipt that comes; undefined when nobody is left to ask. Throws `cancelled` when the client has gone. */
@@ -60,7 +73,10 @@ export class Contest {
       if (this.#signal.aborted) throw cancelled();
       // With nobody running, and when all who run are overdue, it is the next one's turn.
       if (this.#running.size < MOST_AT_ONCE && this.#entrants().every(({ overdue }) => overdue)) this.#ask();
-      if (this.#running.size === 0) return undefined;
+      if (this.#running.size === 0) {
+        if (!(await this.#askBusyAgain())) return undefined;
+        continue;
+      }
       const event = await this.#event();
       if (!event) continue;
       const { entrant, outcome } = event;
@@ -81,6 +97,17 @@ export class Contest {
     }
   }
 
+  /** The winner broke off: others go on behind the tokens that the client has, those behind it in the order first. */
+  goOn({ turn, candidate, attempt }: Winner, reason: string, prefix: readonly number[]): void {
+    this.#broken.add(attempt);
+    this.#prefix = prefix;
+    this.#busy = [];
+    this.#rounds = 0;
+    const places = [...this.#places.keys()].filter((place) => !this.#broken.has(place));
+    this.#queue = [...places.filter((place) => place > attempt), ...places.filter((place) => place < attempt)];
+    this.pass({ turn, candidate }, { skip: { attempt, reason }, timedOut: false });
+  }
+
   /** The places before one, and why each was passed over. */
   skipsBefore(attempt: number): SkippedAttempt[] {
     return Array.from({ length: attempt }, (_, place) => this.#skips.get(place) ?? { attempt: place, reason: "slow" });
@@ -90,10 +117,11 @@ export class Contest {
   pass({ turn, candidate }: Pick<Entrant, "turn" | "candidate">, { skip, fault }: Passed): void {
     turn.close();
     this.#skip(candidate, skip);
+    if (skip.reason === "busy") this.#busy.push(skip.attempt);
     if (!fault || !REQUEST_FAULTS.has(fault.code)) return;
     const count = (this.#faults.get(fault.code)?.count ?? 0) + 1;
     this.#faults.set(fault.code, { error: fault, count });
-    if (count === 2) this.#next = this.#places.length;
+    if (count === 2) this.#queue = [];
   }
 
   /** Why nobody answers: what two executors say of the request, or the only one; else that there is none. */
@@ -116,19 +144,37 @@ export class Contest {
 
   /** Asks the next of the order, if there is one. */
   #ask(): void {
-    const candidate = this.#places[this.#next];
-    if (!candidate) return;
-    const attempt = this.#next++;
+    const attempt = this.#queue.shift();
+    if (attempt === undefined) return;
+    const candidate = this.#places[attempt]!;
     const { executorOf, idleMs, timeouts } = this.#modules;
     const executor = candidate.member.operator;
     const skips = this.skipsBefore(attempt);
-    const options = { chainId: this.#chainId, order: this.#order, candidate, attempt, skips, idleMs };
+    const options = {
+      chainId: this.#chainId,
+      order: this.#order,
+      candidate,
+      attempt,
+      skips,
+      idleMs,
+      prefix: this.#prefix,
+    };
     const turn = new Attempt({ ...options, executor: executorOf(candidate) }, this.#signal);
     const askedMs = performance.now();
-    const hedgeAtMs = this.#places[this.#next] ? askedMs + timeouts.hedgeOf(executor) : Number.POSITIVE_INFINITY;
+    const hedgeAtMs = this.#queue.length > 0 ? askedMs + timeouts.hedgeOf(executor) : Number.POSITIVE_INFINITY;
     const outcome = turn.receipt(timeouts.of(executor)).then((outcome) => ({ entrant, outcome }));
     const entrant: Entrant = { turn, candidate, attempt, askedMs, hedgeAtMs, overdue: false, outcome };
     this.#running.set(attempt, entrant);
+  }
+
+  /** An answer that broke off is worth a wait: a fresh order could not go on with it. */
+  async #askBusyAgain(): Promise<boolean> {
+    if (this.#prefix === undefined || this.#busy.length === 0 || this.#rounds === BUSY_ROUNDS) return false;
+    this.#rounds++;
+    await sleep(this.#rounds * BUSY_PAUSE_MS, undefined, { signal: this.#signal }).catch(() => undefined);
+    this.#queue = this.#busy;
+    this.#busy = [];
+    return true;
   }
 
   /** What comes first: an outcome, or the time to ask one more. */

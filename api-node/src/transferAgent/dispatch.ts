@@ -2,12 +2,17 @@ import { KaratError, type Logger } from "@karat/common";
 import type { sign } from "@karat/proto";
 import type { Candidate } from "../chain/candidates.ts";
 import type { Executor, ReceiptLine, SkippedAttempt, TokenLine } from "../executor/protocol.ts";
-import { type VerifiedAnswer, verifyAnswer } from "./answer.ts";
-import { type Attempt, type FirstLine, isPassed } from "./attempt.ts";
+import { partialCost, type VerifiedAnswer, verifyAnswer } from "./answer.ts";
+import { type FirstLine, isPassed } from "./attempt.ts";
 import { Contest, cancelled, type Winner } from "./contest.ts";
 import type { HedgeBudget } from "./hedging.ts";
 import type { Order } from "./orders.ts";
+import { Pace } from "./pace.ts";
 import type { ReceiptTimeouts } from "./receiptTimeouts.ts";
+import { type Seam, seamOf } from "./seam.ts";
+
+/** Executors that give one answer between them, at most. */
+const MAX_PARTS = 4;
 
 export interface DispatchModules {
   /** The executor of a participant: this process's own, or the one behind a peer's URL. */
@@ -18,25 +23,60 @@ export interface DispatchModules {
   /** Longest silence after a receipt. */
   readonly idleMs: number;
   readonly maxAttempts: number;
+  /** Silence within an answer that is never taken for a stall. */
+  readonly leastStallMs: number;
   readonly onSkip?: (executor: string, reason: string) => void;
   readonly onHedge?: (slowExecutor: string) => void;
+  readonly onBreak?: (executor: string, reason: string) => void;
 }
 
-/** An executor whose first token is here: from now on there is no other for this inference. */
+/** An executor whose first token is here. */
 export interface Begun {
   readonly type: "begun";
+  /** Names its part of the answer in every record. */
+  readonly inferenceId: Uint8Array;
   readonly candidate: Candidate;
   readonly attempt: number;
   readonly skips: readonly SkippedAttempt[];
   readonly receipt: ReceiptLine;
   readonly promise: sign.Receipt;
+  /** Behind these tokens of another; undefined: it begins the answer. */
+  readonly prefix: readonly number[] | undefined;
 }
 
-export type DispatchEvent = Begun | TokenLine | ({ readonly type: "answer" } & VerifiedAnswer);
+/** It stopped in the middle, and another goes on, or nobody does. */
+export interface Broken {
+  readonly type: "broken";
+  readonly part: Begun;
+  /** What the client has of it. */
+  readonly text: string;
+}
+
+/** The last part, verified, and what all parts are together. */
+export interface Answered extends VerifiedAnswer {
+  readonly type: "answer";
+  readonly part: Begun;
+  readonly partText: string;
+  readonly whole: WholeText;
+}
+
+export interface WholeText {
+  readonly text: string;
+  /** Of the prompt alone. */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** ukarat: of the last part, and of the others as far as they were delivered. */
+  readonly cost: bigint;
+  /** Everyone who had a part in it, in order. */
+  readonly parts: readonly Begun[];
+}
+
+export type DispatchEvent = Begun | TokenLine | Broken | Answered;
 
 /**
- * Has one of the drawn executors answer and passes its tokens on. Throws `no_executor` when all were asked in vain, and `executor_failed`
- * when the one that began stops, falls silent or ends with an answer that does not verify.
+ * Has one of the drawn executors answer and passes its tokens on. When it stops, or falls silent, in the middle, the next one goes on
+ * behind the tokens that the client has, with the same seed. Throws `no_executor` when all were asked in vain, and `executor_failed` when
+ * nobody goes on, or the answer does not verify.
  */
 export async function* dispatch(
   modules: DispatchModules,
@@ -46,21 +86,43 @@ export async function* dispatch(
 ): AsyncGenerator<DispatchEvent> {
   const contest = new Contest(modules, chainId, order, signal);
   modules.hedges.earn();
+  const told: Told = { tokens: [], text: "", cost: 0n, parts: [] };
+  let seam: Seam | undefined;
   try {
     for (;;) {
       const winner = await contest.winner();
-      if (!winner) throw contest.refusal();
+      const broken = told.parts.at(-1);
+      if (!winner) throw broken ? failed(modules, broken, "nobody_goes_on") : contest.refusal();
       const { turn, candidate, attempt, receipt, promise } = winner;
+      const { inferenceId } = turn;
+      const skips = contest.skipsBefore(attempt);
+      const part: Begun = {
+        type: "begun",
+        inferenceId,
+        candidate,
+        attempt,
+        skips,
+        receipt,
+        promise,
+        prefix: seam?.prefix,
+      };
+      told.parts.push(part);
       try {
         const first = await turn.first();
         if (signal.aborted) throw cancelled();
         if (isPassed(first)) {
+          told.parts.pop();
           contest.pass(winner, first);
           continue;
         }
-        yield { type: "begun", candidate, attempt, skips: contest.skipsBefore(attempt), receipt, promise };
-        yield* relay(modules, chainId, order, winner, first, signal);
-        return;
+        yield part;
+        const reason = yield* relay(modules, chainId, order, { winner, part, first, told, seam }, signal);
+        if (reason === undefined) return;
+        if (told.tokens.length === 0 || told.parts.length === MAX_PARTS) throw failed(modules, part, reason);
+        modules.onBreak?.(candidate.member.operator, reason);
+        modules.log.warn({ executor: candidate.member.operator, reason }, "An answer broke off; another goes on.");
+        seam = seamOf(order, told.tokens);
+        contest.goOn(winner, `broke:${reason}`.slice(0, 64), seam.prefix);
       } finally {
         turn.close();
       }
@@ -70,39 +132,93 @@ export async function* dispatch(
   }
 }
 
+/** What the client has so far. */
+interface Told {
+  readonly tokens: TokenLine[];
+  text: string;
+  /** Of the parts that broke off. */
+  cost: bigint;
+  readonly parts: Begun[];
+}
+
+interface Relayed {
+  readonly winner: Winner;
+  readonly part: Begun;
+  readonly first: FirstLine;
+  readonly told: Told;
+  readonly seam: Seam | undefined;
+}
+
+/** Passes one executor's tokens on; the result says why it broke off, undefined when the answer is complete. */
 async function* relay(
   modules: DispatchModules,
   chainId: string,
   order: Order,
-  { turn, candidate, promise }: Winner,
-  first: FirstLine,
+  { winner, part, first, told, seam }: Relayed,
   signal: AbortSignal,
-): AsyncGenerator<DispatchEvent> {
-  const executor = candidate.member.operator;
-  const failed = (reason: string): KaratError => {
-    modules.log.warn({ executor, reason }, "An executor failed within its answer.");
-    return new KaratError("executor_failed", "The executor failed within its answer. You are not charged.", {
-      executor,
-      reason,
-    });
-  };
+): AsyncGenerator<DispatchEvent, string | undefined> {
+  const { turn, candidate, promise } = winner;
+  const pace = new Pace({ leastMs: modules.leastStallMs, mostMs: modules.idleMs });
   const tokens: TokenLine[] = [];
+  const prefixTokens = seam?.prefix.length ?? 0;
   let text = "";
-  for (let line: Awaited<ReturnType<Attempt["next"]>> = first; ; line = await turn.next()) {
+  let askedMs = performance.now();
+  const broke = (reason: string): { event: Broken; reason: string } => {
+    told.cost += partialCost(part, tokens.length);
+    return { event: { type: "broken", part, text }, reason };
+  };
+  let end: { event: Broken; reason: string } | undefined;
+  for (let line: Awaited<ReturnType<typeof turn.next>> = first; ; line = await turn.next(pace.stallMs())) {
     if (signal.aborted) throw cancelled();
-    if (line === "timeout") throw failed("silent");
-    if (line === "ended") throw failed("died");
+    if (line === "timeout" || line === "ended") {
+      end = broke(line === "timeout" ? "silent" : "died");
+      break;
+    }
     if (line.type === "token") {
+      const nowMs = performance.now();
+      pace.token(nowMs - askedMs);
+      askedMs = nowMs;
       tokens.push(line);
       text += line.text;
-      if (tokens.length > order.authorization.message.maxOutputTokens) throw failed("too_long");
+      if (prefixTokens + tokens.length > order.authorization.message.maxOutputTokens) {
+        throw failed(modules, part, "too_long");
+      }
+      if (tokens.length === 1 && seam?.repeated) {
+        const { id, text: known } = seam.repeated;
+        if (line.id !== id || line.text !== known) throw failed(modules, part, "diverged");
+        continue; // the client has it
+      }
+      told.tokens.push(line);
+      told.text += line.text;
       yield line;
     } else if (line.type === "end") {
-      const received = { chainId, order, candidate, promise, text, tokens, end: line };
+      const { inferenceId } = part;
+      const received = { chainId, order, inferenceId, prefixTokens, candidate, promise, text, tokens, end: line };
       const answer = verifyAnswer(received);
-      if (!answer) throw failed("unverified");
-      yield { type: "answer", ...answer };
-      return;
-    } else throw failed(line.type === "error" ? line.error.code : "out_of_order");
+      if (!answer) throw failed(modules, part, "unverified");
+      const whole = {
+        text: told.text,
+        promptTokens: promise.promptTokens - prefixTokens,
+        completionTokens: told.tokens.length,
+        cost: told.cost + answer.cost,
+        parts: told.parts,
+      };
+      yield { type: "answer", part, partText: text, ...answer, whole };
+      return undefined;
+    } else {
+      end = broke(line.type === "error" ? line.error.code : "out_of_order");
+      break;
+    }
   }
+  yield end.event;
+  return end.reason;
+}
+
+function failed({ log }: DispatchModules, { candidate }: Begun, reason: string): KaratError {
+  const executor = candidate.member.operator;
+  log.warn({ executor, reason }, "An executor failed within its answer.");
+  return new KaratError("executor_failed", "The executor failed within its answer. You are not charged.", {
+    executor,
+    reason,
+  });
 }

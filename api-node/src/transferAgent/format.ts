@@ -13,8 +13,8 @@ import {
   usageOf,
 } from "@karat/common/openai";
 import type { TokenLine } from "../executor/protocol.ts";
-import type { VerifiedAnswer } from "./answer.ts";
 import type { ClientRequest } from "./clientRequest.ts";
+import type { Answered } from "./dispatch.ts";
 
 /** How an answer is told to a client: the objects of one endpoint, chat or text. */
 export interface AnswerFormat {
@@ -22,8 +22,8 @@ export interface AnswerFormat {
   readonly opening: () => object | undefined;
   readonly token: (token: TokenLine) => object | undefined;
   /** The last events; the very last one carries `karat`. */
-  readonly closing: (answer: VerifiedAnswer, karat: object) => object[];
-  readonly whole: (answer: VerifiedAnswer, tokens: readonly TokenLine[], karat: object) => object;
+  readonly closing: (answer: Answered, karat: object) => object[];
+  readonly whole: (answer: Answered, tokens: readonly TokenLine[], karat: object) => object;
 }
 
 export function answerFormat(request: ClientRequest, inferenceId: string, created: number): AnswerFormat {
@@ -39,7 +39,7 @@ export function answerFormat(request: ClientRequest, inferenceId: string, create
 const withReceipt = (events: object[], karat: object): object[] =>
   events.map((event, i) => (i === events.length - 1 ? { ...event, karat } : event));
 
-const usage = ({ response }: VerifiedAnswer) => usageOf(response.promptTokens, response.completionTokens);
+const usage = ({ whole }: Answered) => usageOf(whole.promptTokens, whole.completionTokens);
 
 function chatFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: string, created: number): AnswerFormat {
   const format: ChatFormat = {
@@ -57,7 +57,8 @@ function chatFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: str
       return withReceipt(includeUsage ? [finish, chatUsageChunk(format, usage(answer))] : [finish], karat);
     },
     whole: (answer, tokens, karat) => {
-      const { text, finish_reason: finishReason } = answer.end;
+      const { text } = answer.whole;
+      const { finish_reason: finishReason } = answer.end;
       return { ...chatCompletion(format, { text, tokens, finishReason, usage: usage(answer) }), karat };
     },
   };
@@ -84,7 +85,8 @@ function textFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: str
       return withReceipt(includeUsage ? [finish, textUsageChunk(format, usage(answer))] : [finish], karat);
     },
     whole: (answer, tokens, karat) => {
-      const { text, finish_reason: finishReason } = answer.end;
+      const { text } = answer.whole;
+      const { finish_reason: finishReason } = answer.end;
       return { ...textCompletion(format, { text, tokens, finishReason, usage: usage(answer) }), karat };
     },
   };

@@ -8,6 +8,8 @@ export interface InferenceObserver {
   skipped(reason: string): void;
   /** A second executor was asked beside a slow one. */
   hedged(): void;
+  /** An executor that broke off in the middle; another went on. */
+  brokeOff(reason: string): void;
   /** A stream that ended with an error event. */
   brokenStream(): void;
 }
@@ -21,6 +23,9 @@ export function observeInferences(metrics: Metrics): InferenceObserver {
   const tokens = metrics.counter("karat_tokens_total", "Tokens of delivered answers.", ["kind"]);
   const skips = metrics.counter("karat_executor_skips_total", "Executors that were passed over.", ["reason"]);
   const hedges = metrics.counter("karat_hedges_total", "Requests sent to a second executor beside a slow one.");
+  const breaks = metrics.counter("karat_executor_breaks_total", "Answers that another executor had to go on with.", [
+    "reason",
+  ]);
   const broken = metrics.counter("karat_broken_streams_total", "Streams that ended with an error.");
   return {
     answered(endpoint, code, tookMs) {
@@ -35,6 +40,7 @@ export function observeInferences(metrics: Metrics): InferenceObserver {
     // A reason may quote a peer's error code; as a label only its kind is bounded.
     skipped: (reason) => skips.inc({ reason: reason.split(":")[0]! }),
     hedged: () => hedges.inc(),
+    brokeOff: (reason) => breaks.inc({ reason: reason.split(":")[0]! }),
     brokenStream: () => broken.inc(),
   };
 }

@@ -7,13 +7,13 @@ import { finishRecord } from "../executor/finish.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { Payload } from "../payloads/payload.ts";
 import type { NewRecord } from "../records/record.ts";
-import type { VerifiedAnswer } from "./answer.ts";
-import type { Begun } from "./dispatch.ts";
+import type { Answered, Begun } from "./dispatch.ts";
 import type { Order } from "./orders.ts";
 
 /** What the transfer agent records when an executor has begun. */
 export function startRecord(view: ChainView, order: Order, begun: Begun): NewRecord {
-  const { bytes, signature, inferenceId, message } = order.authorization;
+  const { bytes, signature, message } = order.authorization;
+  const { inferenceId } = begun;
   const full = message.recording === sign.RecordingMode.FULL;
   const record = inference.StartRecord.encode({
     authorization: bytes,
@@ -29,9 +29,9 @@ export function startRecord(view: ChainView, order: Order, begun: Begun): NewRec
   return { kind: "start", inferenceId, record, deadlineHeight };
 }
 
-/** What it records when the answer, or the client, has gone. */
-export function deliveryRecord(order: Order, begun: Begun, text: string, answer?: VerifiedAnswer): NewRecord {
-  const { inferenceId } = order.authorization;
+/** What it records of one part when it is complete, or broke off, or the client has gone. */
+export function deliveryRecord(begun: Begun, text: string, answer?: Answered): NewRecord {
+  const { inferenceId } = begun;
   const record = inference.DeliveryRecord.encode({
     inferenceId,
     outputHash: sha256(utf8(text)),
@@ -43,9 +43,9 @@ export function deliveryRecord(order: Order, begun: Begun, text: string, answer?
 }
 
 /** The transfer agent keeps the payloads too: a validator has two places to ask. */
-export function deliveryPayloads(order: Order, answer: VerifiedAnswer): Payload[] {
-  const { end, response } = answer;
-  const record = finishRecord(order.authorization.inferenceId, {
+export function deliveryPayloads(order: Order, answer: Answered): Payload[] {
+  const { end, response, part } = answer;
+  const record = finishRecord(part.inferenceId, {
     finishReason: end.finish_reason,
     promptTokens: response.promptTokens,
     promptHash: fromHex(end.prompt_hash),
@@ -65,12 +65,13 @@ export function deliveryReceipt(
   chainId: string,
   identity: NodeIdentity,
   order: Order,
-  begun: Begun,
-  answer: VerifiedAnswer,
+  { part, whole }: Answered,
 ): object {
   const { inferenceId, message } = order.authorization;
-  const { promptTokens, completionTokens } = answer.response;
-  const executor = begun.candidate.member.operator;
+  const { promptTokens, completionTokens, cost, parts } = whole;
+  const outputHash = sha256(utf8(whole.text));
+  const executor = part.candidate.member.operator;
+  const attempts = part.attempt + 1;
   const receipt = signMessage(
     "delivery",
     {
@@ -79,11 +80,11 @@ export function deliveryReceipt(
       transferAgent: identity.operator,
       executor,
       requestHash: message.requestHash,
-      outputHash: answer.outputHash,
+      outputHash,
       promptTokens,
       completionTokens,
-      cost: answer.cost,
-      attempts: begun.attempt + 1,
+      cost,
+      attempts,
     },
     identity.privateKey,
   );
@@ -92,11 +93,19 @@ export function deliveryReceipt(
     transfer_agent: identity.operator,
     executor,
     request_hash: toHex(message.requestHash),
-    output_hash: toHex(answer.outputHash),
+    output_hash: toHex(outputHash),
     usage: { prompt_tokens: promptTokens, completion_tokens: completionTokens },
-    cost: answer.cost.toString(),
-    attempts: begun.attempt + 1,
+    cost: cost.toString(),
+    attempts,
+    // Several when executors broke off: each part has records of its own.
+    ...(parts.length > 1 ? { parts: parts.map(partOf) } : {}),
     receipt: toBase64(receipt.bytes),
     signature: toBase64(receipt.signature),
   };
 }
+
+const partOf = ({ inferenceId, candidate, prefix }: Begun): object => ({
+  inference_id: toHex(inferenceId),
+  executor: candidate.member.operator,
+  behind_tokens: prefix?.length ?? 0,
+});

@@ -8,9 +8,8 @@ import { errorReply } from "../errors.ts";
 import type { TokenLine } from "../executor/protocol.ts";
 import type { PayloadSink } from "../payloads/payload.ts";
 import type { RecordSink } from "../records/record.ts";
-import type { VerifiedAnswer } from "./answer.ts";
 import { type ClientRequest, type RequestKind, readClientRequest } from "./clientRequest.ts";
-import { type Begun, type DispatchModules, dispatch } from "./dispatch.ts";
+import { type Answered, type Begun, type DispatchModules, dispatch } from "./dispatch.ts";
 import { type AnswerFormat, answerFormat } from "./format.ts";
 import { CORS_HEADERS, clientSignal, requestIdOf, sendError, write } from "./httpAnswer.ts";
 import type { IdempotentAnswers, WholeAnswer } from "./idempotency.ts";
@@ -93,6 +92,7 @@ export class TransferAgent {
       try {
         for await (const event of this.#run(order, exchange)) {
           if (event.type === "begun") {
+            if (response.headersSent) continue; // another goes on; the client need not know
             response.writeHead(200, { ...SSE_HEADERS, ...karatHeaders(order, event) });
             await this.#event(exchange, format.opening());
           } else if (event.type === "token") {
@@ -152,7 +152,7 @@ export class TransferAgent {
     const tokens: TokenLine[] = [];
     let headers: Record<string, string> = {};
     for await (const event of this.#run(order, exchange)) {
-      if (event.type === "begun") headers = karatHeaders(order, event);
+      if (event.type === "begun") headers = { ...karatHeaders(order, event), ...headers };
       else if (event.type === "token") tokens.push(event);
       else return { headers, body: JSON.stringify(format.whole(event.answer, tokens, event.karat)) };
     }
@@ -166,15 +166,16 @@ export class TransferAgent {
   /** The events of one order, with its records written as they become due. */
   async *#run(order: Order, exchange: Exchange): AsyncGenerator<Begun | TokenLine | Delivered> {
     const { view, identity, records, payloads, observer } = this.#modules;
-    let begun: Begun | undefined;
+    /** The part that runs, and what the client has of it. */
+    let part: Begun | undefined;
     let started: Promise<void> = Promise.resolve();
     let text = "";
-    let settled = false;
     try {
       for await (const event of dispatch(this.#modules.dispatch, view.chainId, order, exchange.signal)) {
         if (event.type === "begun") {
-          begun = event;
-          observer.firstToken(performance.now() - exchange.startedMs);
+          if (!event.prefix) observer.firstToken(performance.now() - exchange.startedMs);
+          part = event;
+          text = "";
           // Not awaited: the executor can record the start as well, should this process die now.
           started = records.add(startRecord(view, order, event));
           started.catch(() => undefined);
@@ -182,23 +183,23 @@ export class TransferAgent {
         } else if (event.type === "token") {
           text += event.text;
           yield event;
-        } else if (begun) {
+        } else if (event.type === "broken") {
+          part = undefined;
           await started;
-          await records.add(deliveryRecord(order, begun, text, event));
+          await records.add(deliveryRecord(event.part, event.text));
+        } else {
+          await started;
+          await records.add(deliveryRecord(event.part, event.partText, event));
           await payloads.put(...deliveryPayloads(order, event));
-          settled = true;
-          observer.delivered(event.response.promptTokens, event.response.completionTokens);
-          yield {
-            type: "delivered",
-            answer: event,
-            karat: deliveryReceipt(view.chainId, identity, order, begun, event),
-          };
+          part = undefined;
+          observer.delivered(event.whole.promptTokens, event.whole.completionTokens);
+          yield { type: "delivered", answer: event, karat: deliveryReceipt(view.chainId, identity, order, event) };
         }
       }
     } finally {
       // The client left: what it has received so far is what is delivered.
-      if (begun && !settled && exchange.signal.aborted) {
-        await records.add(deliveryRecord(order, begun, text)).catch((error) => this.#warn(error));
+      if (part && exchange.signal.aborted) {
+        await records.add(deliveryRecord(part, text)).catch((error) => this.#warn(error));
       }
     }
   }
@@ -224,7 +225,7 @@ export class TransferAgent {
 
 interface Delivered {
   readonly type: "delivered";
-  readonly answer: VerifiedAnswer;
+  readonly answer: Answered;
   /** The signed receipt, as the field `karat` shows it. */
   readonly karat: object;
 }

@@ -3,6 +3,7 @@ import * as sign from "./modules/sign.ts";
 /** First field of everything that is signed: no signature can be taken for one of another kind. */
 export const DOMAIN = {
   authorization: "karat/authorization/v1",
+  continuation: "karat/continuation/v1",
   receipt: "karat/receipt/v1",
   busy: "karat/busy/v1",
   response: "karat/response/v1",
@@ -13,6 +14,7 @@ export const DOMAIN = {
 /** The messages that are signed, by kind, without their domain. */
 export interface SignedMessage {
   authorization: Omit<sign.RequestAuthorization, "domain">;
+  continuation: Omit<sign.Continuation, "domain">;
   receipt: Omit<sign.Receipt, "domain">;
   busy: Omit<sign.Busy, "domain">;
   response: Omit<sign.ResponseReceipt, "domain">;
@@ -22,6 +24,7 @@ export interface SignedMessage {
 
 const codecs = {
   authorization: sign.RequestAuthorization,
+  continuation: sign.Continuation,
   receipt: sign.Receipt,
   busy: sign.Busy,
   response: sign.ResponseReceipt,

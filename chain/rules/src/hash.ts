@@ -42,6 +42,13 @@ export function u32(value: number): Uint8Array {
   return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
+/** SHA-256 of token ids, u32 little-endian each: of a prompt, or of the beginning of an answer. */
+export function tokensHash(ids: readonly number[]): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(4 * ids.length));
+  for (const [i, id] of ids.entries()) bytes.setUint32(4 * i, id, true);
+  return sha256(new Uint8Array(bytes.buffer));
+}
+
 /** Eight bytes, big-endian. */
 export function u64(value: bigint): Uint8Array {
   if (value < 0n || value > MAX_U64) {

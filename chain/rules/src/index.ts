@@ -39,6 +39,7 @@ export {
   type HashPart,
   hexToBytes,
   sha256,
+  tokensHash,
   u32,
   u64,
   utf8,

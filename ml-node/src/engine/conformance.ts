@@ -85,6 +85,39 @@ export function describeEngine(name: string, create: () => Promise<InferenceEngi
       }
     });
 
+    it("goes on behind a prefix with the tokens that it would have given, penalties included", async () => {
+      const sampling = { ...DEFAULT_SAMPLING, temperatureMicros: 700_000, frequencyPenaltyMicros: 300_000 };
+      const whole = ids(await generate({ sampling }));
+      for (const cut of [1, 5, whole.length - 1]) {
+        const prefixIds = whole.slice(0, cut);
+        expect(ids(await generate({ sampling, prefixIds }))).toEqual(whole.slice(cut));
+      }
+      // Forced, not checked: behind another token the sampler goes on at the same position.
+      const other = await generate({ sampling, prefixIds: [whole[0]! === 5 ? 6 : 5] });
+      expect(other.length).toBeLessThanOrEqual(39);
+    });
+
+    it("refuses a prefix that cannot be continued", async () => {
+      for (const prefixIds of [
+        engine.vocabulary.stopTokenIds.slice(0, 1),
+        [engine.vocabulary.size],
+        Array(40).fill(5),
+      ]) {
+        await expect(generate({ prefixIds })).rejects.toMatchObject({ code: "invalid_prompt" });
+      }
+    });
+
+    it("says that it has taken a job before its first token, and never when it refuses", async () => {
+      const calls: string[] = [];
+      for await (const _ of engine.generate(job({ maxTokens: 2, onAccepted: () => calls.push("accepted") }))) {
+        calls.push("token");
+      }
+      expect(calls).toEqual(["accepted", "token", "token"]);
+      const refused = generate({ maxTokens: 1_000_000, onAccepted: () => calls.push("accepted") });
+      await expect(refused).rejects.toMatchObject({ code: "context_length_exceeded" });
+      expect(calls).toHaveLength(3);
+    });
+
     it("takes the most likely token at temperature 0", async () => {
       const tokens = await generate({ sampling: { ...DEFAULT_SAMPLING, temperatureMicros: 0 }, top: 3 });
       for (const token of tokens) {

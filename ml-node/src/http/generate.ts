@@ -32,6 +32,7 @@ export async function generate(context: NodeContext, request: Request, response:
             prompt_tokens: event.promptIds.length,
             prompt_hash: toHex(promptHash(event.promptIds)),
             max_tokens: event.maxTokens,
+            ...(event.prefix ? { prefix: { bytes: toBase64(event.prefix.bytes), told: event.prefix.told } } : {}),
           });
           break;
         case "token":

@@ -43,8 +43,14 @@ export interface Answer {
   positions: readonly RecordedPosition[];
 }
 
+/** What a prefix says: its bytes, and how many characters of its text were told with it. */
+export interface PrefixText {
+  readonly bytes: Uint8Array;
+  readonly told: number;
+}
+
 export type AnswerEvent =
-  | { type: "start"; promptIds: readonly number[]; maxTokens: number }
+  | { type: "start"; promptIds: readonly number[]; maxTokens: number; prefix?: PrefixText }
   | { type: "token"; token: TextToken }
   | ({ type: "end" } & Answer);
 
@@ -74,7 +80,8 @@ export async function* answer(
   if (request.earlyStart) await Promise.race([accepted.promise, first]);
   else await first;
   first.catch(() => undefined); // whoever leaves at `start` does not see it
-  yield { type: "start", promptIds, maxTokens };
+  const bytes = Uint8Array.from(prefixIds.flatMap((id) => [...engine.vocabulary.bytesOf(id)]));
+  yield { type: "start", promptIds, maxTokens, ...(bytes.length > 0 ? { prefix: { bytes, told: given.length } } : {}) };
 
   const stopTokens = new Set(engine.vocabulary.stopTokenIds);
   const tokenIds: number[] = [];

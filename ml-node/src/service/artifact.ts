@@ -5,7 +5,7 @@ import {
   artifactRoot,
   encodeArtifact,
   type Profile,
-  sha256,
+  tokensHash,
 } from "@karat/rules";
 import type { Answer, RecordedPosition } from "./answer.ts";
 import type { KaratRequest } from "./requests.ts";
@@ -18,11 +18,7 @@ export const codingOf = (profile: Profile | undefined): ArtifactCoding =>
   profile ? { step: profile.step, k: profile.k } : DEFAULT_CODING;
 
 /** SHA-256 of the prompt's token ids, u32 little-endian each. */
-export function promptHash(ids: readonly number[]): Uint8Array {
-  const bytes = new DataView(new ArrayBuffer(4 * ids.length));
-  for (const [i, id] of ids.entries()) bytes.setUint32(4 * i, id, true);
-  return sha256(new Uint8Array(bytes.buffer));
-}
+export const promptHash = tokensHash;
 
 /** What the artifact keeps of a position: the k most likely tokens, and the chosen one in any case. */
 export function artifactPosition({ id, logprob, top }: RecordedPosition, k: number): ArtifactPosition {

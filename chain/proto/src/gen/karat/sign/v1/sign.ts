@@ -150,6 +150,23 @@ export interface RequestAuthorization {
   recording: RecordingMode;
 }
 
+/**
+ * Names the part of an answer that another executor of the same draw gives after the first has broken off: its SHA-256
+ * is the inference id of that part. Nobody signs it; the receipt of the part does.
+ */
+export interface Continuation {
+  /** "karat/continuation/v1" */
+  domain: string;
+  chainId: string;
+  /** SHA-256 of the authorization. */
+  orderId: Uint8Array;
+  /** Place in the draw of the executor that goes on. */
+  attempt: number;
+  /** Output tokens that the client has received, and SHA-256 of their ids, u32 little-endian each. */
+  prefixTokens: number;
+  prefixHash: Uint8Array;
+}
+
 /** The executor's promise, given before the first token; signed with its node key. */
 export interface Receipt {
   /** "karat/receipt/v1" */
@@ -755,6 +772,178 @@ export const RequestAuthorization: MessageFns<RequestAuthorization> = {
       : 0n;
     message.transferAgent = object.transferAgent ?? "";
     message.recording = object.recording ?? 0;
+    return message;
+  },
+};
+
+function createBaseContinuation(): Continuation {
+  return {
+    domain: "",
+    chainId: "",
+    orderId: new Uint8Array(0),
+    attempt: 0,
+    prefixTokens: 0,
+    prefixHash: new Uint8Array(0),
+  };
+}
+
+export const Continuation: MessageFns<Continuation> = {
+  encode(message: Continuation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.domain !== "") {
+      writer.uint32(10).string(message.domain);
+    }
+    if (message.chainId !== "") {
+      writer.uint32(18).string(message.chainId);
+    }
+    if (message.orderId.length !== 0) {
+      writer.uint32(26).bytes(message.orderId);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(32).uint32(message.attempt);
+    }
+    if (message.prefixTokens !== 0) {
+      writer.uint32(40).uint32(message.prefixTokens);
+    }
+    if (message.prefixHash.length !== 0) {
+      writer.uint32(50).bytes(message.prefixHash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Continuation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContinuation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.domain = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.chainId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.orderId = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.prefixTokens = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.prefixHash = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Continuation {
+    return {
+      domain: isSet(object.domain) ? globalThis.String(object.domain) : "",
+      chainId: isSet(object.chainId)
+        ? globalThis.String(object.chainId)
+        : isSet(object.chain_id)
+        ? globalThis.String(object.chain_id)
+        : "",
+      orderId: isSet(object.orderId)
+        ? bytesFromBase64(object.orderId)
+        : isSet(object.order_id)
+        ? bytesFromBase64(object.order_id)
+        : new Uint8Array(0),
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      prefixTokens: isSet(object.prefixTokens)
+        ? globalThis.Number(object.prefixTokens)
+        : isSet(object.prefix_tokens)
+        ? globalThis.Number(object.prefix_tokens)
+        : 0,
+      prefixHash: isSet(object.prefixHash)
+        ? bytesFromBase64(object.prefixHash)
+        : isSet(object.prefix_hash)
+        ? bytesFromBase64(object.prefix_hash)
+        : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: Continuation): unknown {
+    const obj: any = {};
+    if (message.domain !== "") {
+      obj.domain = message.domain;
+    }
+    if (message.chainId !== "") {
+      obj.chainId = message.chainId;
+    }
+    if (message.orderId.length !== 0) {
+      obj.orderId = base64FromBytes(message.orderId);
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.prefixTokens !== 0) {
+      obj.prefixTokens = Math.round(message.prefixTokens);
+    }
+    if (message.prefixHash.length !== 0) {
+      obj.prefixHash = base64FromBytes(message.prefixHash);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Continuation>): Continuation {
+    return Continuation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Continuation>): Continuation {
+    const message = createBaseContinuation();
+    message.domain = object.domain ?? "";
+    message.chainId = object.chainId ?? "";
+    message.orderId = object.orderId ?? new Uint8Array(0);
+    message.attempt = object.attempt ?? 0;
+    message.prefixTokens = object.prefixTokens ?? 0;
+    message.prefixHash = object.prefixHash ?? new Uint8Array(0);
     return message;
   },
 };

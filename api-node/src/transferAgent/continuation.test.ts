@@ -1,0 +1,183 @@
+import { continuationId } from "@karat/client";
+import { fromBase64, fromHex, toHex } from "@karat/common";
+import { inference, sign } from "@karat/proto";
+import { samplingSeed, sha256 } from "@karat/rules";
+import OpenAI from "openai";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { MlScript } from "../testing/fakeMlNode.ts";
+import { TEST_CHAIN, TEST_MODEL } from "../testing/fakeView.ts";
+import { TestNetwork, type TestParticipant } from "../testing/testNetwork.ts";
+
+let network: TestNetwork;
+beforeEach(() => {
+  network = new TestNetwork();
+});
+afterEach(() => network.close());
+
+const TOKENS = ["One", " two", " three", " four", " five", ""];
+const TEXT = "One two three four five";
+const question = { model: TEST_MODEL, messages: [{ role: "user" as const, content: "Count." }], logprobs: true };
+
+interface Answer {
+  readonly id: string;
+  readonly executor: string;
+  readonly text: string;
+  /** Tokens as the log-probabilities list them. */
+  readonly tokens: readonly string[];
+  readonly roles: number;
+  readonly finish: string | null;
+  readonly usage: OpenAI.CompletionUsage | null | undefined;
+  readonly karat: { parts?: { inference_id: string; executor: string; behind_tokens: number }[] } & Record<
+    string,
+    unknown
+  >;
+}
+
+async function stream(me: TestParticipant): Promise<Answer> {
+  const openai = new OpenAI({ baseURL: `${me.url}/v1`, apiKey: network.apiKey, maxRetries: 0 });
+  const { data, response } = await openai.chat.completions
+    .create({ ...question, stream: true, stream_options: { include_usage: true } })
+    .withResponse();
+  const answer = { text: "", tokens: [] as string[], roles: 0, finish: null as string | null };
+  let usage: OpenAI.CompletionUsage | null | undefined;
+  let karat: Answer["karat"] = {};
+  for await (const chunk of data) {
+    const choice = chunk.choices[0];
+    answer.text += choice?.delta.content ?? "";
+    answer.tokens.push(...(choice?.logprobs?.content ?? []).map(({ token }) => token));
+    if (choice?.delta.role) answer.roles++;
+    answer.finish = choice?.finish_reason ?? answer.finish;
+    usage = chunk.usage ?? usage;
+    if ("karat" in chunk) karat = chunk.karat as Answer["karat"];
+  }
+  const header = (name: string): string => response.headers.get(name)!;
+  return { ...answer, usage, karat, id: header("x-karat-inference-id"), executor: header("x-karat-executor") };
+}
+
+/** Asks until the draw begins with `first`. */
+async function untilBegunBy(me: TestParticipant, first: TestParticipant): Promise<Answer> {
+  for (let tries = 0; tries < 60; tries++) {
+    const answer = await stream(me);
+    expect(answer.text).toBe(TEXT);
+    if (answer.executor === first.identity.operator) return answer;
+  }
+  throw new Error("the draw never came out so");
+}
+
+const whole = (answer: Answer): void => {
+  expect(answer).toMatchObject({ text: TEXT, tokens: TOKENS, roles: 1, finish: "stop" });
+  expect(answer.usage).toMatchObject({ completion_tokens: TOKENS.length });
+};
+
+describe("an executor that breaks off behind its first tokens", () => {
+  test.each<[string, Partial<MlScript>]>([
+    ["whose ML node dies", { dieAfter: 3 }],
+    ["whose ML node tells an error", { failAfter: 3 }],
+    ["whose ML node writes what is no answer", { garbleAfter: 3 }],
+    ["that freezes", { hangAfter: 3 }],
+  ])("%s: the next of the draw goes on, without a gap or a repeat", async (_name, script) => {
+    const me = await network.join({ tokens: TOKENS }, { leastStallMs: 300 });
+    const failing = await network.join({ tokens: TOKENS, ...script });
+    const answer = await untilBegunBy(me, failing);
+    whole(answer);
+    const order = fromHex(answer.id);
+    const part = continuationId({ chainId: TEST_CHAIN, orderId: order, attempt: 1, prefix: [0, 1, 2] });
+    expect(answer.karat.parts).toEqual([
+      { inference_id: answer.id, executor: failing.identity.operator, behind_tokens: 0 },
+      { inference_id: toHex(part), executor: me.identity.operator, behind_tokens: 3 },
+    ]);
+    const body = me.ml.bodies.find(({ inference_id }) => inference_id === toHex(part))!;
+    expect(body.prefix_token_ids).toEqual([0, 1, 2]);
+    const seed = samplingSeed(TEST_CHAIN, order, network.view.beacon(network.view.current - 1n)!, new Uint8Array());
+    expect(body.seed).toBe(toHex(seed));
+  });
+
+  test("whose process ends: the next goes on at once", async () => {
+    const me = await network.join({ tokens: TOKENS });
+    const failing = await network.join({ tokens: TOKENS, hangAfter: 2 });
+    const asked = Promise.all(Array.from({ length: 8 }, () => stream(me)));
+    await vi.waitFor(() => expect(failing.ml.begun).toBeGreaterThan(0));
+    await failing.node.close();
+    for (const answer of await asked) whole(answer);
+  });
+
+  test("is followed by more than one, when they break off too", async () => {
+    const me = await network.join({ tokens: TOKENS });
+    const first = await network.join({ tokens: TOKENS, failAfter: 1 });
+    await network.join({ tokens: TOKENS, failAfter: 4 });
+    for (let tries = 0; tries < 60; tries++) {
+      const answer = await stream(me);
+      whole(answer);
+      if (answer.karat.parts?.length === 3) {
+        expect(answer.karat.parts.map(({ behind_tokens }) => behind_tokens)).toEqual([0, 1, 4]);
+        expect(answer.executor).toBe(first.identity.operator);
+        return;
+      }
+    }
+    throw new Error("the draw never came out so");
+  });
+
+  test("behind its last token, before the end: the last token is asked for once more and told once", async () => {
+    const me = await network.join({ tokens: TOKENS });
+    const failing = await network.join({ tokens: TOKENS, failAfter: TOKENS.length });
+    const answer = await untilBegunBy(me, failing);
+    whole(answer);
+    expect(answer.karat.parts?.[1]?.behind_tokens).toBe(TOKENS.length - 1);
+  });
+
+  test("is continued by one that was busy a moment before", async () => {
+    const me = await network.join({ tokens: TOKENS });
+    const failing = await network.join({ tokens: TOKENS, failAfter: 2, delayMs: 30 });
+    me.ml.script.refuse = { status: 429, code: "overloaded" };
+    const asked = stream(me);
+    await vi.waitFor(() => expect(failing.ml.begun).toBe(1));
+    setTimeout(() => {
+      me.ml.script.refuse = undefined;
+    }, 300);
+    whole(await asked);
+  });
+
+  test("and another answer behind the seam than the one the client has is not told", async () => {
+    const me = await network.join({ tokens: [...TOKENS.slice(0, -1), "!"] });
+    const failing = await network.join({ tokens: TOKENS, failAfter: TOKENS.length });
+    for (let tries = 0; tries < 60; tries++) {
+      const answer = await stream(me).catch((error: unknown) => error);
+      if (!(answer instanceof OpenAI.APIError)) continue;
+      expect(answer.code).toBe("executor_failed");
+      expect(failing.ml.begun).toBeGreaterThan(0);
+      return;
+    }
+    throw new Error("the draw never came out so");
+  });
+
+  test("an answer that is not streamed goes on in the same way", async () => {
+    const me = await network.join({ tokens: TOKENS });
+    const failing = await network.join({ tokens: TOKENS, failAfter: 3 });
+    const openai = new OpenAI({ baseURL: `${me.url}/v1`, apiKey: network.apiKey, maxRetries: 0 });
+    for (let tries = 0; tries < 60; tries++) {
+      const { data, response } = await openai.chat.completions.create(question).withResponse();
+      expect(data.choices[0]?.message.content).toBe(TEXT);
+      expect(data.usage?.completion_tokens).toBe(TOKENS.length);
+      if (response.headers.get("x-karat-executor") !== failing.identity.operator) continue;
+      const { karat } = data as unknown as { karat: Answer["karat"] };
+      const receipt = sign.DeliveryReceipt.decode(fromBase64(String(karat.receipt)));
+      expect(receipt.outputHash).toEqual(sha256(Buffer.from(TEXT)));
+      expect(karat.parts).toHaveLength(2);
+      return;
+    }
+    throw new Error("the draw never came out so");
+  });
+
+  test("records what it did, and the client is charged for none of it twice", async () => {
+    const me = await network.join({ tokens: TOKENS }, { leastStallMs: 300 });
+    const frozen = await network.join({ tokens: TOKENS, hangAfter: 3 });
+    const { id } = await untilBegunBy(me, frozen);
+    // Called off, it records what it gave: it was there, whatever the transfer agent says of it.
+    await vi.waitFor(() => {
+      const finish = frozen.records.find(({ inferenceId }) => toHex(inferenceId) === id)!;
+      expect(inference.FinishRecord.decode(finish.record)).toMatchObject({ completionTokens: 3, error: "" });
+    });
+    const delivery = me.records.find(({ kind, inferenceId }) => kind === "delivery" && toHex(inferenceId) === id)!;
+    expect(inference.DeliveryRecord.decode(delivery.record).complete).toBe(false);
+  });
+});
