@@ -210,7 +210,7 @@ async function openApp(
 ): Promise<Opened> {
   const paths = homePaths(settings.home);
   await mkdir(paths.state, { recursive: true });
-  const store = LmdbCommitStore.open({ path: paths.state, ...STORES });
+  const store = await LmdbCommitStore.openChecked({ path: paths.state, ...STORES });
   try {
     const snapshots = new FileSnapshots({
       store,

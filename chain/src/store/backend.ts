@@ -42,7 +42,8 @@ export interface Backend extends NodeSource {
   /** Undo of a block later than the first kept version. */
   undo(name: string, height: number): Uint8Array | undefined;
   meta(key: string): Uint8Array | undefined;
-  /** Atomic, and durable before it returns where the backend is durable at all. */
+  allMeta(): Map<string, Uint8Array>;
+  /** Atomic, and durable before it returns where the backend is durable at all. Throws `commit_failed`. */
   write(batch: Batch): void;
   /**
    * Nodes and entries of a version under construction (state sync), in bounded transactions. The store stays at height

@@ -1,5 +1,3 @@
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,33 +103,6 @@ describe("LmdbCommitStore on disk", () => {
     store.close();
     expect(countOf(path, "nodes")).toBe(reachable.size);
     expect(countOf(path, "versions")).toBe(3);
-  });
-
-  it("survives being killed at any moment", async () => {
-    const path = folder();
-    let committed = 0n;
-    for (let round = 0; round < 3; round++) {
-      const child = fork(new URL("./testing/crashChild.ts", import.meta.url), [path], {
-        stdio: ["ignore", "ignore", "inherit", "ipc"],
-      });
-      child.on("message", (height: string) => {
-        committed = BigInt(height);
-        if (committed % 25n === BigInt(round)) child.kill("SIGKILL");
-      });
-      await once(child, "exit");
-      expect(committed).toBeGreaterThan(0n);
-      const store = LmdbCommitStore.open({ path, names });
-      expect(store.height()).toBeGreaterThanOrEqual(committed);
-      const replay = new MemoryCommitStore({ names });
-      for (let height = 1n; height <= store.height(); height++) {
-        replay.stage(height, new Map([["alpha", changesOfHeight(height)]]));
-        replay.commit();
-      }
-      expect(store.appHash()).toEqual(replay.appHash());
-      expect(store.meta("height")).toEqual(utf8(`${store.height()}`));
-      expect(content(store, "alpha")).toEqual(content(replay, "alpha"));
-      store.close();
-    }
   });
 });
 

@@ -1,4 +1,4 @@
-import { KaratError } from "@karat/common";
+import { isKaratError, KaratError, messageOf } from "@karat/common";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { Backend, Batch, PartialLeaves, Version } from "./backend.ts";
 import { plain } from "./bytes.ts";
@@ -131,9 +131,17 @@ export class LmdbBackend implements Backend {
     return value === undefined ? undefined : plain(value);
   }
 
+  allMeta(): Map<string, Uint8Array> {
+    const all = new Map<string, Uint8Array>();
+    for (const { key, value } of this.#meta.getRange({ start: utf8("app/"), end: utf8("app0") })) {
+      all.set(Buffer.from(key).toString("utf8", 4), plain(Buffer.from(value)));
+    }
+    return all;
+  }
+
   write(batch: Batch): void {
     const { version } = batch;
-    this.#env.transactionSync(() => {
+    this.#transaction(() => {
       // Another process that wrote here meanwhile would have made nodes under the same ids.
       if (this.#readState()?.height !== this.#latest?.height) throw corrupt("another process wrote to this store", {});
       this.#put(batch.created, batch.changes);
@@ -153,7 +161,7 @@ export class LmdbBackend implements Backend {
   }
 
   writePartial(created: readonly Ref[], changes: ChangeSet, leaves: readonly PartialLeaves[] = []): void {
-    this.#env.transactionSync(() => {
+    this.#transaction(() => {
       this.#meta.putSync(PARTIAL, Buffer.of(1));
       this.#put(created, changes);
       this.#putLeaves(leaves);
@@ -175,6 +183,18 @@ export class LmdbBackend implements Backend {
   close(): void {
     // Nothing is pending, all writes were synchronous: the environment is closed when this returns.
     void this.#env.close();
+  }
+
+  /** Whole and on the disk, or nothing of it. Throws `commit_failed` where the disk refuses, as when it is full. */
+  #transaction(work: () => void): void {
+    try {
+      this.#env.transactionSync(work);
+    } catch (error) {
+      if (isKaratError(error)) throw error;
+      const help =
+        "the disk did not take the block, the one before is whole: see to the disk (space, quota), then start again";
+      throw new KaratError("commit_failed", help, { why: messageOf(error) }, error);
+    }
   }
 
   #table(name: string): Table {

@@ -51,6 +51,10 @@ class MemoryBackend implements Backend {
     return this.#meta.get(key);
   }
 
+  allMeta(): Map<string, Uint8Array> {
+    return new Map(this.#meta);
+  }
+
   write(batch: Batch): void {
     this.#save(batch.created, batch.changes, batch.journal);
     for (const record of batch.journal) this.#journal.set(`${record.name}/${record.height}`, record);

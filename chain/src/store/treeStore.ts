@@ -168,6 +168,11 @@ export class TreeCommitStore implements CommitStore {
     return this.#journals.items(name, this.#version(height));
   }
 
+  /** Throws `corrupt_store` where a journaled store is not what the last app hash says. */
+  verifyJournal(name: string): void {
+    this.#journals.verify(name, this.#latest);
+  }
+
   /** The versioned trees of a height, for a snapshot. Hold the height for as long as they are read. */
   treesAt(height: bigint): { appHash: Uint8Array; trees: { name: string; tree: Tree }[] } {
     const version = this.#version(height);

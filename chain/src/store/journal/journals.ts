@@ -1,7 +1,8 @@
 import { KaratError } from "@karat/common";
 import type { Backend, Version } from "../backend.ts";
-import { compareBytes } from "../bytes.ts";
+import { compareBytes, equalBytes } from "../bytes.ts";
 import { Tree } from "../iavl/tree.ts";
+import { simpleLeaf, simpleRoot } from "../simpleTree.ts";
 import type { Change, ChangeSet, Reader } from "../types.ts";
 import { decodeKey, JOURNAL_STORE, keysOf, LiveSet, liveKey, rootKey } from "./commitment.ts";
 import { EntryReader, entryValue, placeOf } from "./entry.ts";
@@ -106,6 +107,34 @@ export class Journals {
         else yield { kind: "live", ...this.#current(history, version.height, leaves.key(index)) };
       }
     }
+  }
+
+  /** Leaves, commitments and entries of the last version are those of the app hash. Throws `corrupt_store`. */
+  verify(name: string, version: Version): void {
+    const commitments = new Tree(this.#backend, version.roots.get(JOURNAL_STORE));
+    const entries = this.#backend.reader(name);
+    let current = 0;
+    for (const [key, live] of commitments.iterate(keysOf(name))) {
+      const { height, root } = decodeKey(key);
+      if (root) continue;
+      const leaves = this.#leaves(name, height);
+      const set = LiveSet.decode(live);
+      const expected = commitments.get(rootKey(name, height));
+      if (leaves.size !== set.size || expected === undefined || !equalBytes(simpleRoot(leaves.hashes), expected)) {
+        throw new KaratError("corrupt_store", "the leaves of a block are not those of the app hash", { name, height });
+      }
+      for (const index of set) {
+        current++;
+        const entry = entries.get(leaves.key(index));
+        const place = entry && placeOf(entry);
+        const hash = entry && simpleLeaf(leaves.key(index), entryValue(entry));
+        if (place?.height !== height || place.index !== index || !equalBytes(hash!, leaves.hashAt(index))) {
+          throw new KaratError("corrupt_store", "an entry is not that of the app hash", { name, height, index });
+        }
+      }
+    }
+    for (const _ of entries.iterate()) current--;
+    if (current !== 0) throw new KaratError("corrupt_store", "there are entries that the app hash lacks", { name });
   }
 
   #current(history: HistoryDeps, height: number, key: Uint8Array): { key: Uint8Array; value: Uint8Array } {

@@ -1,6 +1,12 @@
 import { utf8 } from "@karat/common";
 import { compareBytes } from "../bytes.ts";
-import type { Change } from "../types.ts";
+import type { Change, ChangeSet } from "../types.ts";
+
+export const CRASH_STORES = { names: ["alpha", "beta"], journaled: ["alpha"] } as const;
+
+/** The same writes for a tree and for a journal. */
+export const blockOfHeight = (height: bigint): ChangeSet =>
+  new Map(CRASH_STORES.names.map((name) => [name, changesOfHeight(height)]));
 
 /** Writes that follow from the height alone, so that a state can be computed again: some 20 of 200 keys, a third deleted. */
 export function changesOfHeight(height: bigint): Change[] {
