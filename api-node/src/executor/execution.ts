@@ -31,7 +31,13 @@ export interface ExecutionModules {
 }
 
 /** Refusals that another ML node would repeat: they are about the request. */
-const REQUEST_FAULTS = ["context_length_exceeded", "invalid_request", "invalid_prompt", "invalid_sampling"];
+const REQUEST_FAULTS = [
+  "context_length_exceeded",
+  "invalid_request",
+  "invalid_prompt",
+  "invalid_sampling",
+  "unsupported_constraint",
+];
 
 /** One execution, from the checked request to its finish record. */
 export class Execution {

@@ -32,6 +32,26 @@ export { type EmissionSchedule, epochEmission, type RewardClaimant, rewardShares
 export { isRuleError, RuleError, type RuleErrorCode } from "./errors.ts";
 export { log2Ceil, log2Floor } from "./fixedPoint.ts";
 export {
+  type Allowed,
+  type AnswerPiece,
+  AnswerReader,
+  biasOf,
+  CONSTRAINT_LIMITS,
+  ConstrainedAnswer,
+  type Constraint,
+  constraintNode,
+  constraintOf,
+  type FunctionTool,
+  type ResponseFormat,
+  readAnswer,
+  TOOL_CALL,
+  TokenGrammar,
+  type TokenTable,
+  type ToolCallText,
+  VocabularyIndex,
+  writeCalls,
+} from "./grammar/index.ts";
+export {
   bytesToHex,
   compareBytes,
   concatBytes,
@@ -53,6 +73,7 @@ export {
   type SanitizedRequest,
   samplingOf,
   sanitizeRequest,
+  type ToolCall,
 } from "./request.ts";
 export { adjustLogits, allowedSet, gumbel, type Margin, margin, sample, samplingSeed } from "./sampling.ts";
 export {

@@ -1,7 +1,16 @@
 import { canonicalJson } from "./canonicalJson.ts";
 import { RuleError } from "./errors.ts";
+import { type Constraint, readConstraint } from "./grammar/constraint.ts";
 import { sha256, utf8 } from "./hash.ts";
 import { DEFAULT_SAMPLING, MAX_TOP_K, type SamplingParams, toMicros } from "./samplingParams.ts";
+
+/** A call that an assistant's turn made. */
+export interface ToolCall {
+  readonly id: string;
+  readonly type: "function";
+  /** `arguments` is JSON text. */
+  readonly function: { readonly name: string; readonly arguments: string };
+}
 
 export type Role = "system" | "developer" | "user" | "assistant" | "tool";
 
@@ -11,13 +20,14 @@ export interface ChatMessage {
   readonly content: string | null;
   readonly name?: string;
   readonly tool_call_id?: string;
+  readonly tool_calls?: readonly ToolCall[];
 }
 
 /**
  * The part of an OpenAI request that defines the inference; everything else (stream, user, metadata …) is transport.
  * Absent fields stay absent, so that a client and its API node hash the same bytes.
  */
-export interface SanitizedRequest {
+export interface SanitizedRequest extends Constraint {
   readonly model: string;
   readonly messages?: readonly ChatMessage[];
   readonly prompt?: string;
@@ -44,6 +54,7 @@ export const REQUEST_LIMITS = {
   stopLength: 256,
   modelLength: 256,
   nameLength: 256,
+  toolCalls: 128,
   topLogprobs: 20,
   maxTokens: 1_048_576,
 } as const;
@@ -78,6 +89,7 @@ export function sanitizeRequest(body: unknown): SanitizedRequest {
     stop: stop(fields.stop),
     seed: integer(fields.seed, "seed", Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
     ...(chat ? chatLogprobs(fields) : completionLogprobs(fields)),
+    ...readConstraint(fields, chat),
   });
 }
 
@@ -120,7 +132,31 @@ function message(value: unknown, param: string): ChatMessage {
     content: body,
     name: optionalText(fields.name, `${param}.name`),
     tool_call_id: optionalText(fields.tool_call_id, `${param}.tool_call_id`),
+    tool_calls: role === "assistant" ? toolCalls(fields.tool_calls, `${param}.tool_calls`) : undefined,
   });
+}
+
+function toolCalls(value: unknown, param: string): ToolCall[] | undefined {
+  if (!present(value)) return undefined;
+  if (!Array.isArray(value)) throw refuse(param, "must be a list");
+  if (value.length > REQUEST_LIMITS.toolCalls) throw refuse(param, "too many calls", value.length);
+  const calls = value.map((item, i) => toolCall(item, `${param}[${i}]`));
+  return calls.length === 0 ? undefined : calls;
+}
+
+function toolCall(value: unknown, param: string): ToolCall {
+  const fields = record(value, param);
+  if (fields.type !== "function") throw refuse(`${param}.type`, "only functions are offered", fields.type);
+  const called = record(fields.function, `${param}.function`);
+  if (typeof called.arguments !== "string") throw refuse(`${param}.function.arguments`, "must be JSON text");
+  return {
+    id: text(fields.id, `${param}.id`, 1, REQUEST_LIMITS.nameLength),
+    type: "function",
+    function: {
+      name: text(called.name, `${param}.function.name`, 1, REQUEST_LIMITS.nameLength),
+      arguments: wellFormed(called.arguments, `${param}.function.arguments`),
+    },
+  };
 }
 
 function content(value: unknown, param: string): string | null {

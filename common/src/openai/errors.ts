@@ -27,6 +27,7 @@ const RENDERINGS: Readonly<Record<string, Rendering>> = {
   invalid_json: { status: 400, type: "invalid_request_error" },
   invalid_sampling: { status: 400, type: "invalid_request_error" },
   invalid_prompt: { status: 400, type: "invalid_request_error" },
+  unsupported_constraint: { status: 400, type: "invalid_request_error" },
   context_length_exceeded: { status: 400, type: "invalid_request_error" },
   authorization_reused: { status: 400, type: "invalid_request_error" },
   invalid_api_key: { status: 401, type: "invalid_request_error" },

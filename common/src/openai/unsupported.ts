@@ -9,11 +9,7 @@ const onlyText: Check = (value) => Array.isArray(value) && value.every((item) =>
 
 /** Each check says whether a value that is present can be honoured (mostly: because it asks for nothing). */
 const SUPPORTED: Readonly<Record<string, Check>> = {
-  tools: (value, body) => isEmpty(value) || body.tool_choice === "none",
   functions: (value, body) => isEmpty(value) || body.function_call === "none",
-  tool_choice: (value) => value === "none" || value === "auto",
-  response_format: (value) => typeof value === "object" && value !== null && "type" in value && value.type === "text",
-  logit_bias: isEmpty,
   modalities: onlyText,
   audio: () => false,
   suffix: (value) => value === "",

@@ -2,7 +2,7 @@
  * What the ML node asks of an inference engine. Everything above this interface (HTTP, artifacts, verdicts) is the
  * same for every engine, and every engine passes `conformance.ts`.
  */
-import type { SamplingParams } from "@karat/rules";
+import type { Constraint, SamplingParams } from "@karat/rules";
 
 /** One message of a chat; the content is plain text and is never read as control tokens. */
 export interface ChatMessage {
@@ -54,6 +54,8 @@ export interface GenerateJob {
   /** Upper bound of the answer with its prefix, 1 or more; prompt and answer must fit the context. */
   maxTokens: number;
   sampling: SamplingParams;
+  /** Which tokens may be chosen at all; engines that cannot say so throw `unsupported_constraint`. */
+  constraint?: Constraint;
   /** 32 bytes; with the logits, the seed decides every token. */
   seed: Uint8Array;
   /** How many of the most likely tokens to report at each position, 0…64. */
@@ -76,6 +78,8 @@ export interface ScoreJob {
   top: number;
   /** Further ids wanted at each output position (as long as `outputIds`), for example those of an artifact. */
   wanted?: readonly (readonly number[])[];
+  /** The request's constraint with its maximum of tokens: at each position, the `top` most likely of the tokens it allows come along. */
+  constrained?: { constraint: Constraint; maxTokens: number };
 }
 
 /** The model's own view of one output position: most likely tokens first; wanted ids and the output id are included. */
@@ -86,7 +90,7 @@ export type EngineState = "starting" | "ready" | "failed" | "closed";
 
 /**
  * Errors are KaratErrors: `context_length_exceeded` {prompt_tokens, max_tokens, context_length}, `overloaded` {retry_after_s},
- * `engine_died`, `engine_unavailable`, `model_load_failed`, `invalid_prompt`, `cancelled`.
+ * `engine_died`, `engine_unavailable`, `model_load_failed`, `invalid_prompt`, `unsupported_constraint` {param}, `cancelled`.
  */
 export interface InferenceEngine {
   readonly vocabulary: Vocabulary;

@@ -1,7 +1,7 @@
 /** From a request to an answer: renders the prompt, runs the engine, assembles the text, decides why it ended. */
 import { isKaratError, KaratError } from "@karat/common";
 import type { TextToken, TokenAlternative } from "@karat/common/openai";
-import type { SamplingParams } from "@karat/rules";
+import type { Constraint, SamplingParams } from "@karat/rules";
 import type { GeneratedToken, InferenceEngine, PromptInput, TokenLogprob } from "../engine/engine.ts";
 import { TextAssembler } from "./textAssembler.ts";
 
@@ -12,6 +12,7 @@ export interface AnswerRequest {
   input: PromptInput;
   maxTokens?: number;
   stop: readonly string[];
+  constraint?: Constraint;
   sampling: SamplingParams;
   /** 32 bytes. */
   seed: Uint8Array;
@@ -65,14 +66,23 @@ export async function* answer(
   signal?: AbortSignal,
 ): AsyncGenerator<AnswerEvent> {
   const rendered = await engine.render(request.input);
-  const { prefixIds = [], sampling, seed } = request;
+  const { prefixIds = [], sampling, seed, constraint } = request;
   const promptIds = [...rendered, ...prefixIds];
   const maxTokens = request.maxTokens ?? remainingTokens(engine, rendered.length);
   const top = Math.max(request.recordTop, request.topLogprobs);
   const assembler = assemblerBehind(engine, prefixIds, request.stop);
   const { text: given } = assembler;
   const accepted = Promise.withResolvers<void>();
-  const job = { promptIds: rendered, prefixIds, maxTokens, sampling, seed, top, onAccepted: accepted.resolve };
+  const job = {
+    promptIds: rendered,
+    prefixIds,
+    maxTokens,
+    sampling,
+    ...(constraint ? { constraint } : {}),
+    seed,
+    top,
+    onAccepted: accepted.resolve,
+  };
   const tokens = engine.generate(job, signal)[Symbol.asyncIterator]();
 
   // Awaited before `start`, so that a refusal is still an ordinary error reply.

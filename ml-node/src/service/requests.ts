@@ -1,6 +1,8 @@
 /** Reading of request bodies. The OpenAI half is the rules' own reading, so that every party understands a request alike. */
 import { fromHex, KaratError } from "@karat/common";
 import {
+  type Constraint,
+  constraintOf,
   type SamplingParams,
   type SanitizedRequest,
   samplingOf,
@@ -8,12 +10,14 @@ import {
   validateSampling,
 } from "@karat/rules";
 import type { PromptInput } from "../engine/engine.ts";
+import { chatOf } from "./toolPrompt.ts";
 
 export interface KaratRequest {
   model: string;
   input: PromptInput;
   maxTokens?: number;
   stop: readonly string[];
+  constraint?: Constraint;
   sampling: SamplingParams;
   /** 32 bytes. */
   seed: Uint8Array;
@@ -24,8 +28,7 @@ export interface KaratRequest {
 /** The fields that /generate and /score share. Throws `invalid_request` or `invalid_sampling` with `param`. */
 export function readKaratRequest(body: unknown): KaratRequest {
   const fields = record(body);
-  const { model, messages, prompt, max_tokens, stop } = fields;
-  const request = sanitizeRequest({ model, messages, prompt, max_tokens, stop });
+  const request = readAnswerable(fields);
   const sampling =
     fields.sampling === undefined
       ? samplingOf(request)
@@ -35,23 +38,31 @@ export function readKaratRequest(body: unknown): KaratRequest {
     input: inputOf(request),
     ...(request.max_tokens === undefined ? {} : { maxTokens: request.max_tokens }),
     stop: request.stop ?? [],
+    ...constraintField(request),
     sampling,
     seed: hex32(fields, "seed"),
     inferenceId: hex32(fields, "inference_id"),
   };
 }
 
-/** Messages or prompt of a body that may hold nothing else (tokenize). */
-export function readPrompt(body: unknown): PromptInput {
-  const { messages, prompt } = record(body);
-  return inputOf(sanitizeRequest({ model: "any", messages, prompt }));
+/** The fields of a body that decide prompt, length and which tokens may be chosen; how they are sampled is signed beside them. */
+export function readAnswerable(fields: Readonly<Record<string, unknown>>): SanitizedRequest {
+  const { model, messages, prompt, max_tokens, stop } = fields;
+  const { response_format, tools, tool_choice, parallel_tool_calls, logit_bias } = fields;
+  const constraint = { response_format, tools, tool_choice, parallel_tool_calls, logit_bias };
+  return sanitizeRequest({ model, messages, prompt, max_tokens, stop, ...constraint });
 }
 
-export function inputOf(request: SanitizedRequest): PromptInput {
-  if (request.messages) {
-    return { messages: request.messages.map(({ role, content }) => ({ role, content: content ?? "" })) };
-  }
-  return { prompt: request.prompt ?? "" };
+/** Messages (with tools) or prompt of a body that need hold nothing else (tokenize). */
+export const readPrompt = (body: unknown): PromptInput => inputOf(readAnswerable({ ...record(body), model: "any" }));
+
+export const inputOf = (request: SanitizedRequest): PromptInput =>
+  request.messages ? { messages: chatOf(request.messages, request.tools) } : { prompt: request.prompt ?? "" };
+
+/** The constraint as a field that is absent where there is none. */
+export function constraintField(request: SanitizedRequest): { constraint?: Constraint } {
+  const constraint = constraintOf(request);
+  return constraint ? { constraint } : {};
 }
 
 export function record(value: unknown, param = "body"): Record<string, unknown> {

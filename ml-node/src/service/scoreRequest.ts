@@ -1,9 +1,9 @@
 /** Reading of score requests. What the caller is answerable for is refused; what the executor is answerable for fails the check. */
 import { isKaratError } from "@karat/common";
-import { isRuleError, type SamplingParams, sanitizeRequest, validateSampling } from "@karat/rules";
+import { type Constraint, isRuleError, type SamplingParams, validateSampling } from "@karat/rules";
 import type { PromptInput } from "../engine/engine.ts";
 import type { FinishReason } from "./answer.ts";
-import { hex32, inputOf, invalid, record } from "./requests.ts";
+import { constraintField, hex32, inputOf, invalid, readAnswerable, record } from "./requests.ts";
 
 /** What the executor delivered, as far as it can be read at all. */
 export interface Delivered {
@@ -17,7 +17,7 @@ export interface Delivered {
 
 /** The client's request; `malformed` where no engine could have answered it. */
 export type Asked =
-  | { input: PromptInput; maxTokens: number | undefined; stop: readonly string[] }
+  | { input: PromptInput; maxTokens: number | undefined; stop: readonly string[]; constraint?: Constraint }
   | { malformed: string };
 
 export interface ScoreRequest {
@@ -50,10 +50,11 @@ export function readScoreRequest(body: unknown): ScoreRequest {
   };
 }
 
-function readAsked({ model, messages, prompt, max_tokens, stop }: Record<string, unknown>): Asked {
+function readAsked(fields: Record<string, unknown>): Asked {
   try {
-    const request = sanitizeRequest({ model, messages, prompt, max_tokens, stop });
-    return { input: inputOf(request), maxTokens: request.max_tokens, stop: request.stop ?? [] };
+    const request = readAnswerable(fields);
+    const { max_tokens: maxTokens, stop = [] } = request;
+    return { input: inputOf(request), maxTokens, stop, ...constraintField(request) };
   } catch (error) {
     if (isRuleError(error)) return { malformed: error.param };
     throw error;

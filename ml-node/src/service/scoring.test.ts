@@ -117,6 +117,22 @@ describe("an honest executor", () => {
     expect((await score(cut)).verdict).toBe("pass");
   });
 
+  it("passes behind a long prompt too, whose noise once counted as another model's", async () => {
+    const input: PromptInput = { messages: [{ role: "user", content: "Tell me about the path. ".repeat(90) }] };
+    for (const maxTokens of [40, 100, 160]) {
+      const sent = await deliver(honest, {
+        input,
+        maxTokens,
+        seed: maxTokens,
+        sampling: { temperatureMicros: 900_000 },
+      });
+      const { verdict, statistics } = await score(sent);
+      expect(verdict).not.toBe("fail");
+      // Hardly more than the rounding of the recorded values, a 128th of a nat.
+      expect(statistics.distance).toBeLessThan(0.0026);
+    }
+  });
+
   it("is abstained from when a handful of tokens is no evidence", async () => {
     expect(await score(await deliver(honest, { maxTokens: 2 }))).toMatchObject({ verdict: "abstain", reason: "short" });
   });

@@ -3,6 +3,7 @@ import { isKaratError, utf8 } from "@karat/common";
 import {
   type ArtifactCoding,
   artifactRoot,
+  type Constraint,
   compareBytes,
   type DecodedArtifact,
   decodeArtifact,
@@ -13,8 +14,10 @@ import {
   type Score,
   scoreInference,
   sha256,
+  type TokenLogit,
 } from "@karat/rules";
-import type { InferenceEngine, Vocabulary } from "../engine/engine.ts";
+import { constraintsOf } from "../engine/constraints.ts";
+import type { InferenceEngine, PositionLogprobs, Vocabulary } from "../engine/engine.ts";
 import { DEFAULT_MAX_TOKENS } from "./answer.ts";
 import { codingOf, promptHash } from "./artifact.ts";
 import type { Asked, Delivered, ScoreRequest } from "./scoreRequest.ts";
@@ -44,7 +47,7 @@ const certainFail = (reason: string): ScoreResult => ({ verdict: "fail", p_bucke
 const abstain = (reason: string): ScoreResult => ({ verdict: "abstain", p_bucket: 0, reason, statistics: {} });
 
 /** Codes with which an engine refuses a request that it could not have answered either. */
-const REFUSALS = ["context_length_exceeded", "invalid_prompt"];
+const REFUSALS = ["context_length_exceeded", "invalid_prompt", "unsupported_constraint"];
 
 export async function scoreAnswer(
   engine: InferenceEngine,
@@ -64,14 +67,23 @@ export async function scoreAnswer(
     if (delivered.tokenIds.length === 0) return abstain("short");
     if (!profile) return abstain("no_profile");
     if (profile.weightsSha256 !== engine.info().weightsSha256) return abstain("profile_of_other_weights");
-    const positions = await engine.score({ promptIds, outputIds: delivered.tokenIds, top: VALIDATOR_TOP }, signal);
+    const { constraint } = asked;
+    const constrained = constraint && { constraint, maxTokens };
+    const positions = await engine.score(
+      { promptIds, outputIds: delivered.tokenIds, top: VALIDATOR_TOP, ...(constrained ? { constrained } : {}) },
+      signal,
+    );
+    const candidates = constrained && candidatesOf(engine.vocabulary, constrained, delivered.tokenIds, positions);
+    // Which tokens a constraint allows is no matter of numbers: no honest executor is off by one.
+    if (candidates === "forbidden") return certainFail("constraint");
     const checked = {
       profile,
       params: request.sampling,
       seed: request.seed,
       ids: delivered.tokenIds,
       artifact: artifact.positions,
-      validator: positions.map((entries) => entries.map(({ id, logprob }) => [id, logprob] as const)),
+      validator: positions.map(logitsOf),
+      ...(candidates ? { candidates } : {}),
       finishReason: delivered.finishReason,
       maxTokens,
       stopTokenIds: new Set(engine.vocabulary.stopTokenIds),
@@ -80,9 +92,30 @@ export async function scoreAnswer(
     return request.detail ? { ...result, positions: detailOf(engine.vocabulary, checked) } : result;
   } catch (error) {
     if (isKaratError(error, ...REFUSALS)) return abstain(error.code);
+    if (isRuleError(error, "invalid_request")) return abstain("unsupported_constraint");
     if (isRuleError(error, "invalid_profile")) return abstain("profile_without_this_length");
     throw error;
   }
+}
+
+const logitsOf = (entries: PositionLogprobs): TokenLogit[] => entries.map(({ id, logprob }) => [id, logprob] as const);
+
+/** What the sampler could choose from at each position of the delivered answer; `forbidden` where that did not hold the delivered token. */
+function candidatesOf(
+  vocabulary: Vocabulary,
+  { constraint, maxTokens }: { constraint: Constraint; maxTokens: number },
+  ids: readonly number[],
+  positions: readonly PositionLogprobs[],
+): "forbidden" | (readonly TokenLogit[])[] {
+  const answer = constraintsOf(vocabulary).answer(constraint, maxTokens);
+  const candidates: (readonly TokenLogit[])[] = [];
+  for (const [i, id] of ids.entries()) {
+    const allowed = answer.next();
+    if (allowed && !allowed.has(id)) return "forbidden";
+    candidates.push(answer.candidates(allowed, logitsOf(positions[i] ?? [])));
+    answer.accept(id);
+  }
+  return candidates;
 }
 
 /** The decoded artifact, or, for what no honest executor delivers, a reason. */

@@ -4,6 +4,7 @@ import { margin } from "../sampling.ts";
 import type { SamplingParams } from "../samplingParams.ts";
 
 export interface GumbelStatistics {
+  /** Those where there was a choice; a token that was the only one allowed says nothing. */
   readonly positions: number;
   /** Positions whose token is not the demanded one. */
   readonly flips: number;
@@ -14,7 +15,7 @@ export interface GumbelStatistics {
    * foreign model does; the sum grows with the length, and no honest run of the same length may stand behind a long output.
    */
   readonly score: number;
-  /** Mean of min(m, 1) over all positions. */
+  /** Mean of min(m, 1) over the positions. */
   readonly meanMargin: number;
   /** The largest margin where the output ended and the seed did not demand it, or went on where it demanded the end. */
   readonly finishMargin: number;
@@ -27,8 +28,8 @@ export const LONGEST_UNIT = 256;
 export const gateOf = (sigmaLogit: number): number => 4 * Math.SQRT2 * sigmaLogit;
 
 /**
- * Never reads the artifact. `validator` must cover the top-k and the chosen token of every position. Without
- * `stopTokenIds` the finish is not looked at.
+ * Never reads the artifact. `validator` must cover the top-k and the chosen token of every position, of the tokens that the request's
+ * constraint allows there. Without `stopTokenIds` the finish is not looked at.
  */
 export function gumbelCheck(
   params: SamplingParams,
@@ -45,8 +46,11 @@ export function gumbelCheck(
   let score = 0;
   let sum = 0;
   let finishMargin = 0;
+  let positions = 0;
   for (const [position, id] of ids.entries()) {
-    const { margin: m, demanded } = margin(params, seed, position, validator[position] ?? [], id, previous);
+    const logits = validator[position] ?? [];
+    const { margin: m, demanded } = margin(params, seed, position, logits, id, previous);
+    if (logits.length > 1) positions += 1;
     const clipped = Math.min(m, 1);
     if (m > 0) flips += 1;
     if (m > gate) {
@@ -58,11 +62,11 @@ export function gumbelCheck(
     previous.set(id, (previous.get(id) ?? 0) + 1);
   }
   return {
-    positions: ids.length,
+    positions,
     flips,
     gatedMargins,
-    score: score / Math.max(1, ids.length / LONGEST_UNIT),
-    meanMargin: ids.length === 0 ? 0 : sum / ids.length,
+    score: score / Math.max(1, positions / LONGEST_UNIT),
+    meanMargin: positions === 0 ? 0 : sum / positions,
     finishMargin,
   };
 }

@@ -15,12 +15,13 @@ export interface PositionEvidence {
 
 /** One entry for each output token. */
 export function inspectPositions(
-  input: Pick<ScoreInput, "params" | "seed" | "ids" | "artifact" | "validator">,
+  input: Pick<ScoreInput, "params" | "seed" | "ids" | "artifact" | "validator" | "candidates">,
 ): PositionEvidence[] {
   const previous = new Map<number, number>();
   return input.ids.map((id, position) => {
     const logits = input.validator[position] ?? [];
-    const found = margin(input.params, input.seed, position, logits, id, previous);
+    const candidates = input.candidates?.[position] ?? logits;
+    const found = margin(input.params, input.seed, position, candidates, id, previous);
     previous.set(id, (previous.get(id) ?? 0) + 1);
     const recorded = input.artifact[position];
     return { id, ...found, spread: recorded && spreadOf(recorded, id, logits) };

@@ -19,6 +19,8 @@ export interface ScoreInput {
   readonly artifact: readonly PositionValues[];
   /** Per position the validator's [id, logprob]: at least the 64 highest and the chosen one. */
   readonly validator: readonly (readonly TokenLogit[])[];
+  /** Of these, what the request's constraint lets the sampler choose from, biased; `validator` itself where there is no constraint. */
+  readonly candidates?: readonly (readonly TokenLogit[])[];
   readonly finishReason: FinishName;
   readonly maxTokens: number;
   readonly stopTokenIds: ReadonlySet<number>;
@@ -59,7 +61,8 @@ export function scoreInference(input: ScoreInput): Score {
     return { ...certain("short"), verdict: "abstain", p: 1, pBucket: 0, pDistance: 1, pSampling: 1 };
   }
   const d = distance(artifact, ids, input.validator, profile.sigmaH);
-  const g = gumbelCheck(input.params, input.seed, ids, input.validator, profile.sigmaLogit, input.stopTokenIds);
+  const candidates = input.candidates ?? input.validator;
+  const g = gumbelCheck(input.params, input.seed, ids, candidates, profile.sigmaLogit, input.stopTokenIds);
   if (g.finishMargin > FINISH_GATES * gateOf(profile.sigmaLogit)) {
     return { ...certain("finish"), distance: d, sampling: g };
   }
@@ -70,15 +73,17 @@ export function scoreInference(input: ScoreInput): Score {
   const looks = Math.max(1, Math.ceil(d.positions / LONGEST_UNIT));
   const pScan = d.positions === 0 ? 1 : looks * conformalP(bucket.scan, d.scan, scale);
   const pDistance = Math.min(1, 2 * Math.min(pMean, pScan));
-  const pSampling = conformalP(bucket.gumbel, g.score, GATES_PER_SCALE * gateOf(profile.sigmaLogit));
+  // Where a grammar left no choice there was nothing to see: compared is with honest runs of as many choices.
+  const choices = bucketOf(profile, Math.max(1, g.positions));
+  const pSampling = conformalP(choices.gumbel, g.score, GATES_PER_SCALE * gateOf(profile.sigmaLogit));
   const p = Math.min(1, 2 * Math.min(pDistance, pSampling));
   const numbers = { p, pBucket: bucketOfP(p), pDistance, pSampling, distance: d, sampling: g };
   if (p <= profile.alphaFail) {
     return { ...numbers, verdict: "fail", reason: pSampling <= pDistance ? "sampling" : "distance" };
   }
-  if (ids.length < profile.minPositions) return { ...numbers, verdict: "abstain", reason: "short" };
+  if (g.positions < profile.minPositions) return { ...numbers, verdict: "abstain", reason: "short" };
   // A check that no score could have failed is not a pass.
-  if (2 * leastP(bucket.gumbel) > profile.alphaFail) return { ...numbers, verdict: "abstain", reason: "uncalibrated" };
+  if (2 * leastP(choices.gumbel) > profile.alphaFail) return { ...numbers, verdict: "abstain", reason: "uncalibrated" };
   return { ...numbers, verdict: "pass", reason: "ok" };
 }
 

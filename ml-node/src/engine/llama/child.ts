@@ -1,5 +1,6 @@
 /** Entry point of the engine's child process: obeys the messages of `messages.ts` until told to close or orphaned. */
 import { messageOf } from "@karat/common";
+import { isRuleError } from "@karat/rules";
 import { packPositions, type Reply, type Request } from "./messages.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 
@@ -61,7 +62,9 @@ async function runJob(request: Exclude<Request, { type: "load" | "cancel" | "clo
       }
     }
   } catch (error) {
-    reply({ type: "error", job, code: "engine_failed", message: messageOf(error) });
+    // A rule refuses a constraint that this vocabulary cannot spell; everything else is the engine's own failure.
+    const code = isRuleError(error, "invalid_request") ? "unsupported_constraint" : "engine_failed";
+    reply({ type: "error", job, code, message: messageOf(error) });
   } finally {
     running.delete(job);
     reply({ type: "done", job });

@@ -145,10 +145,10 @@ class EmbeddedEngine implements LlamaEngine {
     this.#checkIds(job.promptIds);
     this.#checkLength(job.promptIds.length, job.maxTokens);
     const tokens = new Channel<GeneratedToken>(); // holds at most maxTokens
-    const { promptIds, maxTokens, sampling, seed, top, prefixIds = [], onAccepted } = job;
-    this.#checkPrefix(prefixIds, maxTokens);
+    const { prefixIds = [], onAccepted, ...sent } = job;
+    this.#checkPrefix(prefixIds, job.maxTokens);
     const stop = await this.#submit(
-      { type: "generate", promptIds, prefixIds, maxTokens, sampling, seed, top },
+      { type: "generate", prefixIds, ...sent },
       (reply) => {
         if (reply.type === "token") tokens.push(reply.token);
       },
@@ -171,9 +171,8 @@ class EmbeddedEngine implements LlamaEngine {
     this.#checkIds(job.outputIds);
     this.#checkLength(job.promptIds.length, job.outputIds.length);
     const { promise, resolve, reject } = Promise.withResolvers<PositionLogprobs[]>();
-    const { promptIds, outputIds, top, wanted } = job;
     await this.#submit(
-      { type: "score", promptIds, outputIds, top, ...(wanted ? { wanted } : {}) },
+      { type: "score", ...job },
       (reply) => {
         if (reply.type === "positions") resolve(unpackPositions(reply.positions));
       },

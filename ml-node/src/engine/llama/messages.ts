@@ -1,7 +1,6 @@
 /** What the engine and its child process say to each other over node's IPC channel (structured clone). */
 
-import type { SamplingParams } from "@karat/rules";
-import type { GeneratedToken, PromptInput, TokenLogprob } from "../engine.ts";
+import type { GeneratedToken, GenerateJob, PromptInput, ScoreJob, TokenLogprob } from "../engine.ts";
 
 export interface LoadOptions {
   modelPath: string;
@@ -22,27 +21,13 @@ export interface LoadOptions {
 export const KV_CACHE_TYPES = ["f32", "f16", "q8_0"] as const;
 export type KvCacheType = (typeof KV_CACHE_TYPES)[number];
 
+export type GenerateRequest = Omit<GenerateJob, "onAccepted" | "prefixIds"> & { prefixIds: readonly number[] };
+
 export type Request =
   | { type: "load"; options: LoadOptions }
   | { type: "render"; job: number; input: PromptInput }
-  | {
-      type: "generate";
-      job: number;
-      promptIds: readonly number[];
-      prefixIds: readonly number[];
-      maxTokens: number;
-      sampling: SamplingParams;
-      seed: Uint8Array;
-      top: number;
-    }
-  | {
-      type: "score";
-      job: number;
-      promptIds: readonly number[];
-      outputIds: readonly number[];
-      top: number;
-      wanted?: readonly (readonly number[])[];
-    }
+  | ({ type: "generate"; job: number } & GenerateRequest)
+  | ({ type: "score"; job: number } & ScoreJob)
   | { type: "cancel"; job: number }
   | { type: "close" };
 
