@@ -34,6 +34,10 @@ export interface LlamaEngineOptions {
   batchSize?: number;
   /** Default 1: more threads cost a small model far more than they give, and never change a number. */
   threads?: number;
+  /**
+   * Default false. With it, llama.cpp on a CPU rounds batches of 64 rows and more otherwise than single tokens, the difference grows with the
+   * context, and behind prompts of some hundred tokens honest answers look like another model's. Without it, no batch shape matters.
+   */
   flashAttention?: boolean;
   /** Default f16. A profile holds for one type only. */
   kvCache?: KvCacheType;
@@ -61,7 +65,8 @@ export async function createLlamaEngine(options: LlamaEngineOptions): Promise<Ll
       sequences,
       batchSize: options.batchSize ?? 512,
       threads: options.threads ?? 1,
-      ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
+      // Quantised values cannot be read without it.
+      flashAttention: options.flashAttention ?? options.kvCache === "q8_0",
       ...(options.kvCache === undefined ? {} : { kvCache: options.kvCache }),
       ...(options.cpuVariant === undefined ? {} : { cpuVariant: options.cpuVariant }),
     },
