@@ -90,12 +90,33 @@ describe("the OpenAI surface", () => {
     expect(reason).toBe(choice.finish_reason);
   });
 
+  it("calls functions and keeps to schemas, plain and streamed alike", async () => {
+    const parameters = { type: "object", properties: { day: { enum: ["today", "tomorrow"] } }, required: ["day"] };
+    const tools = [{ type: "function" as const, function: { name: "weather", parameters } }];
+    const forced = { ...chat, messages: chat.messages as [], tools, tool_choice: "required" as const, seed: 5 };
+    const plain = await client.chat.completions.create({ ...forced, parallel_tool_calls: false, max_tokens: 60 });
+    const streamed = await client.chat.completions
+      .stream({ ...forced, parallel_tool_calls: false, max_tokens: 60 })
+      .finalChatCompletion();
+    for (const { choices } of [plain, streamed]) {
+      expect(choices[0]!.finish_reason).toBe("tool_calls");
+      const [call] = choices[0]!.message.tool_calls ?? [];
+      if (call?.type !== "function") throw new Error("no call");
+      expect(call.function.name).toBe("weather");
+      expect(["today", "tomorrow"]).toContain(JSON.parse(call.function.arguments).day);
+    }
+    const schema = { name: "day", strict: true, schema: { ...parameters, additionalProperties: false } };
+    const response_format = { type: "json_schema" as const, json_schema: schema };
+    const day = await client.chat.completions.create({ ...chat, messages: chat.messages as [], response_format });
+    expect(Object.keys(JSON.parse(day.choices[0]!.message.content!))).toEqual(["day"]);
+  });
+
   it("refuses with the OpenAI error object", async () => {
     const refused: [Record<string, unknown>, number, string, string | null][] = [
       [{ ...chat, temperature: 3 }, 400, "invalid_request", "temperature"],
       [{ ...chat, n: 2 }, 400, "invalid_request", "n"],
       [{ ...chat, messages: undefined }, 400, "invalid_request", "messages"],
-      [{ ...chat, tools: [{ type: "function" }] }, 400, "invalid_request", "tools"],
+      [{ ...chat, tools: [{ type: "function" }] }, 400, "invalid_request", "tools[0].function"],
       [{ ...chat, model: "gpt-5" }, 404, "model_not_found", "model"],
       [{ ...chat, max_tokens: 100_000 }, 400, "context_length_exceeded", null],
     ];

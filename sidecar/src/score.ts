@@ -12,6 +12,18 @@ const answerSchema = z.object({
   statistics: z.record(z.string(), z.unknown()).default({}),
 });
 
+/** The fields of a request that decide its prompt, where its answer ends and which tokens may be chosen. */
+const ASKED = [
+  "messages",
+  "prompt",
+  "stop",
+  "response_format",
+  "tools",
+  "tool_choice",
+  "parallel_tool_calls",
+  "logit_bias",
+] as const;
+
 export interface Scored {
   readonly verdict: verification.Verdict;
   readonly pBucket: number;
@@ -35,12 +47,10 @@ export class Scorer {
 
   async score(evidence: Evidence, context: { chainId: string; beacon: Uint8Array }, detail = false): Promise<Scored> {
     const { record, request, finish } = evidence;
-    const { messages, prompt, stop } = JSON.parse(request) as { messages?: unknown; prompt?: unknown; stop?: unknown };
+    const asked: Record<string, unknown> = JSON.parse(request);
     const body = JSON.stringify({
       model: record.model,
-      messages,
-      prompt,
-      stop: stop ?? [],
+      ...Object.fromEntries(ASKED.map((name) => [name, asked[name]])),
       max_tokens: record.maxOutputTokens,
       sampling: record.sampling ?? DEFAULT_SAMPLING,
       seed: toHex(samplingSeed(context.chainId, record.id, context.beacon, new Uint8Array())),

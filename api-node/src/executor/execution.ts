@@ -1,7 +1,7 @@
 import { signMessage } from "@karat/client";
 import { isKaratError, KaratError, type Logger, toHex } from "@karat/common";
 import { inference, sign } from "@karat/proto";
-import { type ArtifactCoding, samplingSeed } from "@karat/rules";
+import { type ArtifactCoding, constraintOf, samplingSeed } from "@karat/rules";
 import type { ChainView } from "../chain/view.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { PayloadSink } from "../payloads/payload.ts";
@@ -267,7 +267,7 @@ export class Execution {
     return {
       ...(prefix.length > 0 ? { prefix_token_ids: prefix } : {}),
       model: authorization.model,
-      ...promptOf(sanitized),
+      ...answerable(sanitized),
       max_tokens: authorization.maxOutputTokens,
       stop: sanitized.stop ?? [],
       sampling: authorization.sampling!,
@@ -280,7 +280,11 @@ export class Execution {
 
 type Sanitized = CheckedRequest["sanitized"];
 
-const promptOf = ({ messages, prompt }: Sanitized) => (messages ? { messages } : { prompt });
+/** What decides the prompt and which tokens may be chosen. */
+const answerable = (sanitized: Sanitized) => ({
+  ...(sanitized.messages ? { messages: sanitized.messages } : { prompt: sanitized.prompt }),
+  ...constraintOf(sanitized),
+});
 
 /** Alternatives the client asked to see. */
 const topLogprobs = ({ logprobs, top_logprobs: top }: Sanitized): number =>

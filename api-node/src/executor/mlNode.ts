@@ -26,11 +26,22 @@ export type MlModel = z.infer<typeof modelsReply>["models"][number];
 const tokenizeReply = z.object({ count: z.int().min(0) });
 const errorReply = z.object({ error: z.object({ code: z.string().nullable(), message: z.string() }) });
 
+export interface PromptBody {
+  readonly messages?: unknown;
+  readonly tools?: unknown;
+  readonly prompt?: unknown;
+}
+
 /** Body of `POST /karat/v1/generate`, as the ML node documents it. */
 export interface GenerateBody {
   readonly model: string;
   readonly messages?: unknown;
   readonly prompt?: unknown;
+  readonly response_format?: unknown;
+  readonly tools?: unknown;
+  readonly tool_choice?: unknown;
+  readonly parallel_tool_calls?: unknown;
+  readonly logit_bias?: unknown;
   readonly max_tokens: number;
   readonly stop: readonly string[];
   readonly sampling: object;
@@ -102,8 +113,8 @@ export class MlNode {
     return modelsReply.parse(await this.#json("GET", "/karat/v1/models", undefined, signal)).models;
   }
 
-  /** Number of prompt tokens of a chat or a text. */
-  async countTokens(input: { messages?: unknown; prompt?: unknown }, signal?: AbortSignal): Promise<number> {
+  /** Number of prompt tokens of a chat (with its tools) or a text. */
+  async countTokens(input: PromptBody, signal?: AbortSignal): Promise<number> {
     return tokenizeReply.parse(await this.#json("POST", "/karat/v1/tokenize", input, signal)).count;
   }
 

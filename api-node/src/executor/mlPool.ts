@@ -1,6 +1,6 @@
 import { KaratError, type Logger, messageOf, sha256, toHex, utf8 } from "@karat/common";
 import { type ArtifactCoding, canonicalJson, decodeArtifact } from "@karat/rules";
-import { type MlModel, MlNode } from "./mlNode.ts";
+import { type MlModel, MlNode, type PromptBody } from "./mlNode.ts";
 
 export interface MlPoolOptions {
   readonly log: Logger;
@@ -116,7 +116,7 @@ export class MlPool {
   }
 
   /** Prompt tokens as the model's own tokeniser counts them; undefined when no node here serves the model. */
-  async countTokens(model: string, input: { messages?: unknown; prompt?: unknown }): Promise<number | undefined> {
+  async countTokens(model: string, input: PromptBody): Promise<number | undefined> {
     const [member] = this.#usable(model);
     if (!member) return undefined;
     const key = `${model}/${toHex(sha256(utf8(canonicalJson(input))))}`;

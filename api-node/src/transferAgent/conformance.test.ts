@@ -1,4 +1,5 @@
 /** Every object that a client is sent, against the fields that OpenAI's API description requires of it. */
+import { createHash } from "node:crypto";
 import OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -209,6 +210,47 @@ test("the stream helper of the openai package accepts the stream and puts the an
   expect(final.usage).toMatchObject({ completion_tokens: 4 });
 });
 
+describe("functions that the model may call", () => {
+  const tool = { type: "function" as const, function: { name: "weather", parameters: { type: "object" } } };
+  const text = 'Let me see. <tool_call>\n{"name": "weather", "arguments": {"city": "Zürich {"}}\n</tool_call>';
+  const tokens = [...text.match(/[\s\S]{1,3}/g)!, ""];
+  const ask = { model: TEST_MODEL, messages: [{ role: "user" as const, content: "Weather?" }], tools: [tool] };
+
+  test("are called in a plain answer and in a stream alike, and the receipt is of the text as it was written", async () => {
+    const me = await network.join({ tokens });
+    const openai = new OpenAI({ baseURL: `${me.url}/v1`, apiKey: network.apiKey, maxRetries: 0 });
+    const plain = await openai.chat.completions.create(ask);
+    const { message, finish_reason } = plain.choices[0]!;
+    expect([message.content, finish_reason]).toEqual(["Let me see. ", "tool_calls"]);
+    expect(message.tool_calls).toMatchObject([
+      { type: "function", function: { name: "weather", arguments: '{"city": "Zürich {"}' } },
+    ]);
+    const receipt = z.looseObject({ text: z.string(), output_hash: z.string() });
+    const { karat: told } = z.looseObject({ karat: receipt }).parse(plain);
+    expect(told.text).toBe(text);
+    expect(told.output_hash).toBe(createHash("sha256").update(text).digest("hex"));
+
+    const final = await openai.chat.completions.stream(ask).finalChatCompletion();
+    expect(final.choices[0]!.message.content).toBe("Let me see. ");
+    expect(final.choices[0]!.message.tool_calls?.[0]).toMatchObject({
+      type: "function",
+      function: { name: "weather", arguments: '{"city": "Zürich {"}' },
+    });
+    expect(final.choices[0]!.finish_reason).toBe("tool_calls");
+    expect(me.ml.bodies[0]).toMatchObject({
+      tools: [{ function: { name: "weather", parameters: '{"type":"object"}' } }],
+    });
+  });
+
+  test("and were not offered are text, whatever it looks like", async () => {
+    const me = await network.join({ tokens });
+    const openai = new OpenAI({ baseURL: `${me.url}/v1`, apiKey: network.apiKey, maxRetries: 0 });
+    const { tools: _tools, ...bare } = ask;
+    const { message, finish_reason } = (await openai.chat.completions.create(bare)).choices[0]!;
+    expect([message.content, message.tool_calls, finish_reason]).toEqual([text, undefined, "stop"]);
+  });
+});
+
 test("an error within a stream is an error object with all four keys, which the stream helper throws", async () => {
   const me = await network.join({ dieAfter: 2 });
   const asked = { model: TEST_MODEL, ...CHAT, stream: true };
@@ -221,12 +263,26 @@ test("an error within a stream is an error object with all four keys, which the 
 
 describe("what is not offered is refused by its name, not ignored", () => {
   const tool = { type: "function", function: { name: "f", parameters: {} } };
+  const strict = (schema: object) => ({ type: "json_schema", json_schema: { name: "s", strict: true, schema } });
   test.each<[string, string, object]>([
-    ["tools", "chat/completions", { ...CHAT, tools: [tool] }],
+    ["tools[0].type", "chat/completions", { ...CHAT, tools: [{ type: "custom" }] }],
+    ["tools[0].function.name", "chat/completions", { ...CHAT, tools: [{ type: "function", function: {} }] }],
+    ["functions", "chat/completions", { ...CHAT, functions: [tool.function] }],
     ["tool_choice", "chat/completions", { ...CHAT, tool_choice: "required" }],
-    ["response_format", "chat/completions", { ...CHAT, response_format: { type: "json_object" } }],
-    ["response_format", "chat/completions", { ...CHAT, response_format: { type: "json_schema", json_schema: {} } }],
-    ["logit_bias", "chat/completions", { ...CHAT, logit_bias: { 1: 5 } }],
+    [
+      "tool_choice.function.name",
+      "chat/completions",
+      { ...CHAT, tools: [tool], tool_choice: { type: "function", function: { name: "g" } } },
+    ],
+    ["response_format.type", "chat/completions", { ...CHAT, response_format: { type: "xml" } }],
+    [
+      "response_format.json_schema.schema.properties.a.pattern",
+      "chat/completions",
+      { ...CHAT, response_format: strict({ type: "object", properties: { a: { type: "string", pattern: "^a" } } }) },
+    ],
+    ["response_format", "chat/completions", { ...CHAT, response_format: strict({ $ref: "#" }) }],
+    ["logit_bias", "chat/completions", { ...CHAT, logit_bias: { a: 5 } }],
+    ["logit_bias.1", "chat/completions", { ...CHAT, logit_bias: { 1: 101 } }],
     ["modalities", "chat/completions", { ...CHAT, modalities: ["text", "audio"] }],
     ["n", "chat/completions", { ...CHAT, n: 2 }],
     [

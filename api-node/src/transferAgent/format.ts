@@ -1,10 +1,9 @@
 import {
   type ChatFormat,
+  ChatStream,
   type CompletionFormat,
   chatCompletion,
-  chatFinishChunk,
   chatRoleChunk,
-  chatTokenChunk,
   chatUsageChunk,
   textCompletion,
   textFinishChunk,
@@ -12,6 +11,7 @@ import {
   textUsageChunk,
   usageOf,
 } from "@karat/common/openai";
+import { AnswerReader, readAnswer } from "@karat/rules";
 import type { TokenLine } from "../executor/protocol.ts";
 import type { ClientRequest } from "./clientRequest.ts";
 import type { Answered } from "./dispatch.ts";
@@ -19,8 +19,8 @@ import type { Answered } from "./dispatch.ts";
 /** How an answer is told to a client: the objects of one endpoint, chat or text. */
 export interface AnswerFormat {
   /** Before the first token. */
-  readonly opening: () => object | undefined;
-  readonly token: (token: TokenLine) => object | undefined;
+  readonly opening: () => object[];
+  readonly token: (token: TokenLine) => object[];
   /** The last events; the very last one carries `karat`. */
   readonly closing: (answer: Answered, karat: object) => object[];
   readonly whole: (answer: Answered, tokens: readonly TokenLine[], karat: object) => object;
@@ -33,6 +33,7 @@ export function answerFormat(request: ClientRequest, inferenceId: string, create
 }
 
 /**
+ * With functions to call, the receipt's `text` is what was hashed: the answer as the model wrote it.
  * The receipt rides on the last event that the API has anyway: an event of its own would have no choice in it, and much client code
  * reads `choices[0]` of every event.
  */
@@ -49,17 +50,23 @@ function chatFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: str
     includeUsage,
     ...(sanitized.logprobs === true ? { topLogprobs: sanitized.top_logprobs ?? 0 } : {}),
   };
+  // Only an answer that may call functions is read for calls: in any other, the same text is text.
+  const mayCall = sanitized.tools !== undefined;
+  const stream = new ChatStream(format, mayCall ? new AnswerReader() : undefined);
   return {
-    opening: () => chatRoleChunk(format),
-    token: (token) => chatTokenChunk(format, token),
+    opening: () => [chatRoleChunk(format)],
+    token: (token) => stream.token(token),
     closing: (answer, karat) => {
-      const finish = chatFinishChunk(format, answer.end.finish_reason);
-      return withReceipt(includeUsage ? [finish, chatUsageChunk(format, usage(answer))] : [finish], karat);
+      const finish = stream.finish(answer.end.finish_reason);
+      const events = includeUsage ? [...finish, chatUsageChunk(format, usage(answer))] : finish;
+      return withReceipt(events, mayCall ? { ...karat, text: answer.whole.text } : karat);
     },
     whole: (answer, tokens, karat) => {
       const { text } = answer.whole;
       const { finish_reason: finishReason } = answer.end;
-      return { ...chatCompletion(format, { text, tokens, finishReason, usage: usage(answer) }), karat };
+      const read = mayCall ? readAnswer(text) : { text };
+      const receipt = mayCall ? { ...karat, text } : karat;
+      return { ...chatCompletion(format, { ...read, tokens, finishReason, usage: usage(answer) }), karat: receipt };
     },
   };
 }
@@ -74,11 +81,11 @@ function textFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: str
   };
   let offset = 0;
   return {
-    opening: () => undefined,
+    opening: () => [],
     token: (token) => {
       const chunk = textTokenChunk(format, token, offset);
       offset += token.text.length;
-      return chunk;
+      return chunk ? [chunk] : [];
     },
     closing: (answer, karat) => {
       const finish = textFinishChunk(format, answer.end.finish_reason);

@@ -8,6 +8,9 @@ export const DEFAULT_MAX_TOKENS = 512;
 /** Role, separators and header of one message, and of the whole template, in tokens at most. */
 const TOKENS_PER_MESSAGE = 16;
 const TOKENS_PER_TEMPLATE = 64;
+/** What stands around a call or the description of a function, and around all descriptions, in bytes at most. */
+const TOKENS_PER_CALL = 96;
+const TOKENS_OF_INSTRUCTIONS = 256;
 
 export interface TokenBounds {
   readonly maxInputTokens: number;
@@ -24,8 +27,8 @@ export async function tokenBounds(
   contextLength: number,
   maxPromptTokens = contextLength,
 ): Promise<TokenBounds> {
-  const { model, messages, prompt, max_tokens: asked } = request.sanitized;
-  const input = messages ? { messages } : { prompt };
+  const { model, messages, prompt, tools, max_tokens: asked } = request.sanitized;
+  const input = messages ? { messages, ...(tools ? { tools } : {}) } : { prompt };
   // A node that fails here may still fail over: without its count, the bytes bound the prompt.
   const exact = await ml.countTokens(model, input).catch(() => undefined);
   const promptTokens = exact ?? Math.min(byteBound(request), contextLength - 1, maxPromptTokens);
@@ -53,7 +56,13 @@ export async function tokenBounds(
 
 function byteBound({ sanitized }: ClientRequest): number {
   if (sanitized.prompt !== undefined) return utf8(sanitized.prompt).length + TOKENS_PER_TEMPLATE;
+  const { messages = [], tools = [] } = sanitized;
   let bound = TOKENS_PER_TEMPLATE;
-  for (const { content } of sanitized.messages ?? []) bound += utf8(content ?? "").length + TOKENS_PER_MESSAGE;
+  for (const { content, tool_calls: calls = [] } of messages) {
+    bound += utf8(content ?? "").length + TOKENS_PER_MESSAGE + calls.length * TOKENS_PER_CALL;
+    for (const { function: called } of calls) bound += utf8(JSON.stringify(called)).length;
+  }
+  if (tools.length > 0) bound += TOKENS_OF_INSTRUCTIONS;
+  for (const tool of tools) bound += utf8(JSON.stringify(tool)).length + TOKENS_PER_CALL;
   return bound;
 }

@@ -94,11 +94,11 @@ export class TransferAgent {
           if (event.type === "begun") {
             if (response.headersSent) continue; // another goes on; the client need not know
             response.writeHead(200, { ...SSE_HEADERS, ...karatHeaders(order, event) });
-            await this.#event(exchange, format.opening());
+            await this.#events(exchange, format.opening());
           } else if (event.type === "token") {
-            await this.#event(exchange, format.token(event));
+            await this.#events(exchange, format.token(event));
           } else {
-            for (const closing of format.closing(event.answer, event.karat)) await this.#event(exchange, closing);
+            await this.#events(exchange, format.closing(event.answer, event.karat));
             response.end(SSE_DONE);
           }
         }
@@ -204,8 +204,8 @@ export class TransferAgent {
     }
   }
 
-  async #event({ response, signal }: Exchange, payload: object | undefined): Promise<void> {
-    if (payload) await write(response, sseEvent(payload), signal);
+  async #events({ response, signal }: Exchange, payloads: readonly object[]): Promise<void> {
+    if (payloads.length > 0) await write(response, payloads.map(sseEvent).join(""), signal);
   }
 
   /** The code under which it counts. */

@@ -1,5 +1,6 @@
 /** Builders of chat.completion and chat.completion.chunk objects, exactly with the keys the schema requires. */
 import { type ChatTokenLogprob, chatLogprob, type TokenWithAlternatives } from "./logprobs.ts";
+import { type AnswerCall, type AnswerPiece, callId, type PieceReader } from "./pieces.ts";
 import { type OpenAiFinishReason, openAiFinish, type Usage } from "./usage.ts";
 
 export interface AnswerHeader {
@@ -8,6 +9,8 @@ export interface AnswerHeader {
   /** Unix seconds. */
   created: number;
   model: string;
+  /** Which weights and engine answer, where that is known. */
+  system_fingerprint?: string;
 }
 
 export interface ChatFormat extends AnswerHeader {
@@ -17,6 +20,20 @@ export interface ChatFormat extends AnswerHeader {
   includeUsage?: boolean;
 }
 
+export interface ChatToolCall {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: string };
+}
+
+/** A call begins with id, type and name; what follows of it carries the index only. */
+export interface ChatToolCallDelta {
+  index: number;
+  id?: string;
+  type?: "function";
+  function: { name?: string; arguments: string };
+}
+
 type ChatLogprobs = { content: ChatTokenLogprob[]; refusal: null } | null;
 
 export interface ChatCompletion extends AnswerHeader {
@@ -24,7 +41,7 @@ export interface ChatCompletion extends AnswerHeader {
   choices: [
     {
       index: 0;
-      message: { role: "assistant"; content: string; refusal: null };
+      message: { role: "assistant"; content: string | null; refusal: null; tool_calls?: ChatToolCall[] };
       logprobs: ChatLogprobs;
       finish_reason: OpenAiFinishReason;
     },
@@ -36,7 +53,7 @@ export interface ChatChunk extends AnswerHeader {
   object: "chat.completion.chunk";
   choices: {
     index: 0;
-    delta: { role?: "assistant"; content?: string };
+    delta: { role?: "assistant"; content?: string; tool_calls?: ChatToolCallDelta[] };
     logprobs: ChatLogprobs;
     finish_reason: OpenAiFinishReason | null;
   }[];
@@ -50,20 +67,35 @@ export interface TextToken extends TokenWithAlternatives {
 
 export function chatCompletion(
   format: ChatFormat,
-  answer: { text: string; tokens: readonly TokenWithAlternatives[]; finishReason: string; usage: Usage },
+  answer: {
+    /** Null where the answer is nothing but calls. */
+    text: string | null;
+    calls?: readonly AnswerCall[];
+    tokens: readonly TokenWithAlternatives[];
+    finishReason: string;
+    usage: Usage;
+  },
 ): ChatCompletion {
-  const { id, created, model } = format;
+  const { calls = [] } = answer;
+  const toolCalls = calls.map((call, index) => ({
+    id: callId(format.id, index),
+    type: "function" as const,
+    function: { name: call.name, arguments: call.arguments },
+  }));
   return {
-    id,
+    ...headerOf(format),
     object: "chat.completion",
-    created,
-    model,
     choices: [
       {
         index: 0,
-        message: { role: "assistant", content: answer.text, refusal: null },
+        message: {
+          role: "assistant",
+          content: answer.text,
+          refusal: null,
+          ...(toolCalls.length > 0 ? { tool_calls: toolCalls } : {}),
+        },
         logprobs: chatLogprobs(format, answer.tokens),
-        finish_reason: openAiFinish(answer.finishReason),
+        finish_reason: openAiFinish(answer.finishReason, calls.length > 0),
       },
     ],
     usage: answer.usage,
@@ -74,15 +106,54 @@ export function chatCompletion(
 export const chatRoleChunk = (format: ChatFormat): ChatChunk =>
   chunk(format, { index: 0, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null });
 
-/** The chunk of one token, or undefined where there is nothing to tell (text held back, no log-probabilities asked for). */
-export function chatTokenChunk(format: ChatFormat, token: TextToken): ChatChunk | undefined {
-  const logprobs = chatLogprobs(format, [token]);
-  if (token.text === "" && logprobs === null) return undefined;
-  return chunk(format, { index: 0, delta: { content: token.text }, logprobs, finish_reason: null });
+/** The chunks of an answer as its tokens come. Without a reader, all of it is text. */
+export class ChatStream {
+  readonly #format: ChatFormat;
+  readonly #reader: PieceReader | undefined;
+  #called = false;
+
+  constructor(format: ChatFormat, reader?: PieceReader) {
+    this.#format = format;
+    this.#reader = reader;
+  }
+
+  /** None where there is nothing to tell (text held back, no log-probabilities asked for). */
+  token(token: TextToken): ChatChunk[] {
+    const logprobs = chatLogprobs(this.#format, [token]);
+    const pieces = this.#reader ? this.#reader.push(token.text) : textPiece(token.text);
+    if (pieces.length > 0) return this.#chunks(pieces, logprobs);
+    return logprobs ? [this.#chunk({ content: "" }, logprobs)] : [];
+  }
+
+  /** What was held back, and the end. */
+  finish(finishReason: string): ChatChunk[] {
+    const rest = this.#chunks(this.#reader?.finish() ?? [], null);
+    const finish_reason = openAiFinish(finishReason, this.#called);
+    return [...rest, chunk(this.#format, { index: 0, delta: {}, logprobs: null, finish_reason })];
+  }
+
+  /** The log-probabilities of a token come with the first chunk that it makes. */
+  #chunks(pieces: readonly AnswerPiece[], logprobs: ChatLogprobs): ChatChunk[] {
+    return pieces.map((piece, i) => {
+      this.#called ||= piece.type === "call";
+      return this.#chunk(deltaOf(this.#format.id, piece), i === 0 ? logprobs : null);
+    });
+  }
+
+  #chunk(delta: ChatChunk["choices"][number]["delta"], logprobs: ChatLogprobs): ChatChunk {
+    return chunk(this.#format, { index: 0, delta, logprobs, finish_reason: null });
+  }
 }
 
-export const chatFinishChunk = (format: ChatFormat, finishReason: string): ChatChunk =>
-  chunk(format, { index: 0, delta: {}, logprobs: null, finish_reason: openAiFinish(finishReason) });
+const textPiece = (text: string): AnswerPiece[] => (text === "" ? [] : [{ type: "text", text }]);
+
+function deltaOf(answerId: string, piece: AnswerPiece): ChatChunk["choices"][number]["delta"] {
+  if (piece.type === "text") return { content: piece.text };
+  const { index } = piece;
+  if (piece.type === "arguments") return { tool_calls: [{ index, function: { arguments: piece.text } }] };
+  const begun = { id: callId(answerId, index), type: "function" as const };
+  return { tool_calls: [{ index, ...begun, function: { name: piece.name, arguments: "" } }] };
+}
 
 /** The extra chunk before [DONE]; only with `includeUsage`. */
 export const chatUsageChunk = (format: ChatFormat, usage: Usage): ChatChunk => ({
@@ -91,9 +162,20 @@ export const chatUsageChunk = (format: ChatFormat, usage: Usage): ChatChunk => (
 });
 
 function chunk(format: ChatFormat, ...choices: ChatChunk["choices"]): ChatChunk {
-  const { id, created, model, includeUsage } = format;
-  return { id, object: "chat.completion.chunk", created, model, choices, ...(includeUsage ? { usage: null } : {}) };
+  return {
+    ...headerOf(format),
+    object: "chat.completion.chunk",
+    choices,
+    ...(format.includeUsage ? { usage: null } : {}),
+  };
 }
+
+export const headerOf = ({ id, created, model, system_fingerprint }: AnswerHeader): AnswerHeader => ({
+  id,
+  created,
+  model,
+  ...(system_fingerprint === undefined ? {} : { system_fingerprint }),
+});
 
 function chatLogprobs(format: ChatFormat, tokens: readonly TokenWithAlternatives[]): ChatLogprobs {
   const top = format.topLogprobs;

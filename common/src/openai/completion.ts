@@ -1,5 +1,5 @@
 /** Builders of the legacy text_completion object and its stream chunks (the same shape, piece by piece). */
-import type { AnswerHeader, TextToken } from "./chat.ts";
+import { type AnswerHeader, headerOf, type TextToken } from "./chat.ts";
 import { type CompletionLogprobs, completionLogprobs, type TokenWithAlternatives } from "./logprobs.ts";
 import { type OpenAiFinishReason, openAiFinish, type Usage } from "./usage.ts";
 
@@ -45,7 +45,7 @@ export const textUsageChunk = (format: CompletionFormat, usage: Usage): TextComp
   usage,
 });
 
-const header = ({ id, created, model }: AnswerHeader) => ({ id, object: "text_completion" as const, created, model });
+const header = (format: AnswerHeader) => ({ ...headerOf(format), object: "text_completion" as const });
 
 const chunk = (format: CompletionFormat, choice: TextCompletion["choices"][number]): TextCompletion => ({
   ...header(format),

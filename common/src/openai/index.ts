@@ -4,10 +4,11 @@ export {
   type ChatChunk,
   type ChatCompletion,
   type ChatFormat,
+  ChatStream,
+  type ChatToolCall,
+  type ChatToolCallDelta,
   chatCompletion,
-  chatFinishChunk,
   chatRoleChunk,
-  chatTokenChunk,
   chatUsageChunk,
   type TextToken,
 } from "./chat.ts";
@@ -29,6 +30,7 @@ export {
   type TokenWithAlternatives,
 } from "./logprobs.ts";
 export { type ModelObject, modelList, modelObject } from "./models.ts";
+export { type AnswerCall, type AnswerPiece, callId, type PieceReader } from "./pieces.ts";
 export { SSE_DONE, SSE_HEADERS, sseEvent } from "./sse.ts";
 export { refuseUnsupported, type StreamRequest, streamRequest } from "./unsupported.ts";
 export { type OpenAiFinishReason, openAiFinish, type Usage, usageOf } from "./usage.ts";

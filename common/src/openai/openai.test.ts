@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { KaratError } from "../errors.ts";
 import {
+  type AnswerPiece,
+  ChatStream,
   chatCompletion,
-  chatFinishChunk,
   chatRoleChunk,
-  chatTokenChunk,
   chatUsageChunk,
   openAiError,
   refuseUnsupported,
@@ -60,18 +60,46 @@ describe("chat objects", () => {
       choices: [{ index: 0, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }],
     });
     const format = { ...header, includeUsage: true };
-    expect(chatTokenChunk(format, token("a"))).toMatchObject({ usage: null, choices: [{ delta: { content: "a" } }] });
-    expect(chatFinishChunk(format, "length")).toMatchObject({
-      usage: null,
-      choices: [{ delta: {}, finish_reason: "length" }],
-    });
+    const stream = new ChatStream(format);
+    expect(stream.token(token("a"))).toMatchObject([{ usage: null, choices: [{ delta: { content: "a" } }] }]);
+    expect(stream.finish("length")).toMatchObject([{ usage: null, choices: [{ delta: {}, finish_reason: "length" }] }]);
     expect(chatUsageChunk(format, usageOf(1, 2))).toMatchObject({ choices: [], usage: { total_tokens: 3 } });
-    expect(chatFinishChunk(header, "stop")).not.toHaveProperty("usage");
+    expect(new ChatStream(header).finish("stop")[0]).not.toHaveProperty("usage");
   });
 
   it("tell of a silent token only when log-probabilities were asked for", () => {
-    expect(chatTokenChunk(header, end)).toBeUndefined();
-    expect(chatTokenChunk({ ...header, topLogprobs: 0 }, end)?.choices[0]?.logprobs?.content).toHaveLength(1);
+    expect(new ChatStream(header).token(end)).toEqual([]);
+    const [chunk] = new ChatStream({ ...header, topLogprobs: 0 }).token(end);
+    expect(chunk?.choices[0]?.logprobs?.content).toHaveLength(1);
+  });
+
+  it("name a call once, then give its arguments under the same index, and end for the call's sake", () => {
+    const pieces: AnswerPiece[][] = [
+      [{ type: "call", index: 0, name: "f" }],
+      [
+        { type: "arguments", index: 0, text: "{}" },
+        { type: "call", index: 1, name: "g" },
+      ],
+    ];
+    const stream = new ChatStream(header, { push: () => pieces.shift() ?? [], finish: () => [] });
+    const deltas = [...stream.token(token("x")), ...stream.token(token("y")), ...stream.finish("stop")].map(
+      ({ choices }) => [choices[0]?.delta, choices[0]?.finish_reason],
+    );
+    expect(deltas).toEqual([
+      [{ tool_calls: [{ index: 0, id: "call_1_0", type: "function", function: { name: "f", arguments: "" } }] }, null],
+      [{ tool_calls: [{ index: 0, function: { arguments: "{}" } }] }, null],
+      [{ tool_calls: [{ index: 1, id: "call_1_1", type: "function", function: { name: "g", arguments: "" } }] }, null],
+      [{}, "tool_calls"],
+    ]);
+    const calls = [{ name: "f", arguments: "{}" }];
+    const { message, finish_reason } = chatCompletion(header, {
+      text: null,
+      calls,
+      tokens: [],
+      finishReason: "stop",
+      usage: usageOf(1, 1),
+    }).choices[0];
+    expect([message.content, message.tool_calls?.[0]?.id, finish_reason]).toEqual([null, "call_1_0", "tool_calls"]);
   });
 });
 
@@ -139,10 +167,7 @@ describe("errors", () => {
 describe("refuseUnsupported", () => {
   it("lets through what asks for nothing", () => {
     const harmless = {
-      tools: [],
-      tool_choice: "none",
-      response_format: { type: "text" },
-      logit_bias: {},
+      functions: [],
       modalities: ["text"],
       audio: null,
       stream: true,
@@ -154,9 +179,8 @@ describe("refuseUnsupported", () => {
 
   it("names the field it cannot honour", () => {
     const refused: [string, Record<string, unknown>][] = [
-      ["tools", { tools: [{ type: "function" }] }],
-      ["response_format", { response_format: { type: "json_object" } }],
-      ["logit_bias", { logit_bias: { 5: 1 } }],
+      ["functions", { functions: [{ name: "f" }] }],
+      ["modalities", { modalities: ["audio"] }],
       ["stream", { stream: "yes" }],
       ["stream_options", { stream_options: { include_usage: true } }],
       ["suffix", { suffix: "end" }],

@@ -10,7 +10,8 @@ export const usageOf = (promptTokens: number, completionTokens: number): Usage =
   total_tokens: promptTokens + completionTokens,
 });
 
-export type OpenAiFinishReason = "stop" | "length";
+export type OpenAiFinishReason = "stop" | "length" | "tool_calls";
 
-/** OpenAI does not tell a stop sequence from a stop token. */
-export const openAiFinish = (reason: string): OpenAiFinishReason => (reason === "length" ? "length" : "stop");
+/** OpenAI does not tell a stop sequence from a stop token, but the end of an answer that calls functions. */
+export const openAiFinish = (reason: string, called = false): OpenAiFinishReason =>
+  reason === "length" ? "length" : called ? "tool_calls" : "stop";

@@ -2,11 +2,10 @@
 import { randomBytes } from "node:crypto";
 import {
   type ChatFormat,
+  ChatStream,
   type CompletionFormat,
   chatCompletion,
-  chatFinishChunk,
   chatRoleChunk,
-  chatTokenChunk,
   chatUsageChunk,
   openAiError,
   refuseUnsupported,
@@ -22,10 +21,10 @@ import {
   type Usage,
   usageOf,
 } from "@karat/common/openai";
-import { domainHash, type SanitizedRequest, samplingOf, sanitizeRequest } from "@karat/rules";
+import { AnswerReader, domainHash, readAnswer, type SanitizedRequest, samplingOf, sanitizeRequest } from "@karat/rules";
 import type { Request, Response } from "express";
 import { type Answer, type AnswerRequest, answer } from "../service/answer.ts";
-import { inputOf, invalid, record } from "../service/requests.ts";
+import { constraintField, inputOf, invalid, record } from "../service/requests.ts";
 import { bodyOf, type NodeContext, requestSignal, requireModel, write } from "./context.ts";
 import { AnswerMeter } from "./meter.ts";
 
@@ -33,8 +32,8 @@ import { AnswerMeter } from "./meter.ts";
 interface Dialect {
   whole(finished: Finished): unknown;
   begin(): unknown[];
-  token(token: TextToken): unknown;
-  finish(reason: string): unknown;
+  token(token: TextToken): readonly unknown[];
+  finish(reason: string): readonly unknown[];
   usage(usage: Usage): unknown;
 }
 
@@ -53,11 +52,13 @@ export const chatCompletions = (context: NodeContext, request: Request, response
     ...(topLogprobs === undefined ? {} : { topLogprobs }),
     includeUsage,
   };
+  const mayCall = sanitized.tools !== undefined;
+  const chunks = new ChatStream(format, mayCall ? new AnswerReader() : undefined);
   const dialect: Dialect = {
-    whole: (finished) => chatCompletion(format, finished),
+    whole: (finished) => chatCompletion(format, mayCall ? { ...finished, ...readAnswer(finished.text) } : finished),
     begin: () => [chatRoleChunk(format)],
-    token: (token) => chatTokenChunk(format, token),
-    finish: (reason) => chatFinishChunk(format, reason),
+    token: (token) => chunks.token(token),
+    finish: (reason) => chunks.finish(reason),
     usage: (usage) => chatUsageChunk(format, usage),
   };
   return respond(context, response, answerRequest(sanitized, topLogprobs ?? 0), dialect, stream, includeUsage);
@@ -78,9 +79,9 @@ export const completions = (context: NodeContext, request: Request, response: Re
     token: (token) => {
       const chunk = textTokenChunk(format, token, offset);
       offset += token.text.length;
-      return chunk;
+      return chunk ? [chunk] : [];
     },
-    finish: (reason) => textFinishChunk(format, reason),
+    finish: (reason) => [textFinishChunk(format, reason)],
     usage: (usage) => textUsageChunk(format, usage),
   };
   return respond(context, response, answerRequest(sanitized, logprobs ?? 0), dialect, stream, includeUsage);
@@ -107,6 +108,7 @@ function answerRequest(sanitized: SanitizedRequest, topLogprobs: number): Answer
     input: inputOf(sanitized),
     ...(sanitized.max_tokens === undefined ? {} : { maxTokens: sanitized.max_tokens }),
     stop: sanitized.stop ?? [],
+    ...constraintField(sanitized),
     sampling: samplingOf(sanitized),
     // The same seed gives the same answer; without one, every answer is new.
     seed: sanitized.seed === undefined ? randomBytes(32) : domainHash("karat/local-seed", String(sanitized.seed)),
@@ -126,7 +128,7 @@ async function respond(
   const meter = new AnswerMeter(context.metrics);
   const tokens: TextToken[] = [];
   const send = async (...payloads: unknown[]): Promise<void> => {
-    for (const payload of payloads) if (stream && payload !== undefined) await write(response, sseEvent(payload));
+    if (stream && payloads.length > 0) await write(response, payloads.map(sseEvent).join(""));
   };
   try {
     for await (const event of answer(context.engine, request, requestSignal(context, response))) {
@@ -135,13 +137,13 @@ async function respond(
         if (stream) response.status(200).set(SSE_HEADERS);
         await send(...dialect.begin());
       } else if (event.type === "token") {
-        if (stream) await send(dialect.token(event.token));
+        if (stream) await send(...dialect.token(event.token));
         else tokens.push(event.token);
       } else if (event.finishReason === "cancelled") {
         if (!context.shutdown.aborted) return; // nobody is listening
         throw context.shutdown.reason;
       } else if (stream) {
-        await send(dialect.finish(event.finishReason), includeUsage ? dialect.usage(usage(event)) : undefined);
+        await send(...dialect.finish(event.finishReason), ...(includeUsage ? [dialect.usage(usage(event))] : []));
         await write(response, SSE_DONE);
         response.end();
       } else {

@@ -106,7 +106,8 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
       let next: readonly number[] = [...job.promptIds, ...job.prefixIds];
       for (let position = job.prefixIds.length; position < job.maxTokens; position++) {
         const allowed = answer?.next();
-        if (allowed?.count === 0) throw new RuleError("invalid_request", "prefix_ids", "the prefix breaks the constraint");
+        if (allowed?.count === 0)
+          throw new RuleError("invalid_request", "prefix_ids", "the prefix breaks the constraint");
         const output = await evaluate(sequence, next, wanted(answer, allowed, SAMPLING_TOP), signal);
         if (signal.aborted) return;
         const logprobs = toLogprobs(output);
