@@ -1,7 +1,10 @@
 import { type GeneratedType, Registry } from "@cosmjs/proto-signing";
 import { MsgMultiSend, MsgSend } from "cosmjs-types/cosmos/bank/v1beta1/tx";
+import { MsgDeposit, MsgSubmitProposal, MsgVote, MsgVoteWeighted } from "cosmjs-types/cosmos/gov/v1/tx";
+import { MsgCancelUpgrade, MsgSoftwareUpgrade } from "cosmjs-types/cosmos/upgrade/v1beta1/tx";
 import * as deposit from "./modules/deposit.ts";
 import * as inference from "./modules/inference.ts";
+import * as params from "./modules/params.ts";
 import * as participant from "./modules/participant.ts";
 import * as reward from "./modules/reward.ts";
 import * as verification from "./modules/verification.ts";
@@ -14,6 +17,8 @@ export const karatTypes: ReadonlyArray<[string, GeneratedType]> = [
   ["/karat.inference.v1.MsgStartInferences", inference.MsgStartInferences],
   ["/karat.inference.v1.MsgFinishInferences", inference.MsgFinishInferences],
   ["/karat.inference.v1.MsgDeliverInferences", inference.MsgDeliverInferences],
+  ["/karat.params.v1.MsgUpdateParams", params.MsgUpdateParams],
+  ["/karat.params.v1.MsgSetModel", params.MsgSetModel],
   ["/karat.participant.v1.MsgRegisterParticipant", participant.MsgRegisterParticipant],
   ["/karat.participant.v1.MsgUpdateParticipant", participant.MsgUpdateParticipant],
   ["/karat.participant.v1.MsgAddCollateral", participant.MsgAddCollateral],
@@ -36,6 +41,8 @@ export const typeUrls = {
   addCollateral: "/karat.participant.v1.MsgAddCollateral",
   leave: "/karat.participant.v1.MsgLeave",
   withdrawCollateral: "/karat.participant.v1.MsgWithdrawCollateral",
+  updateParams: "/karat.params.v1.MsgUpdateParams",
+  setModel: "/karat.params.v1.MsgSetModel",
   claimRewards: "/karat.reward.v1.MsgClaimRewards",
   submitVerdicts: "/karat.verification.v1.MsgSubmitVerdicts",
 } as const;
@@ -49,11 +56,17 @@ export const protocolTypeUrls: ReadonlySet<string> = new Set<string>([
   typeUrls.claimRewards,
 ]);
 
-/** A CosmJS registry that knows Karat's messages beside the bank's. */
+/** A CosmJS registry that knows Karat's messages beside those of the bank and of governance. */
 export function createKaratRegistry(): Registry {
   return new Registry([
     ["/cosmos.bank.v1beta1.MsgSend", MsgSend],
     ["/cosmos.bank.v1beta1.MsgMultiSend", MsgMultiSend],
+    ["/cosmos.gov.v1.MsgSubmitProposal", MsgSubmitProposal],
+    ["/cosmos.gov.v1.MsgDeposit", MsgDeposit],
+    ["/cosmos.gov.v1.MsgVote", MsgVote],
+    ["/cosmos.gov.v1.MsgVoteWeighted", MsgVoteWeighted],
+    ["/cosmos.upgrade.v1beta1.MsgSoftwareUpgrade", MsgSoftwareUpgrade],
+    ["/cosmos.upgrade.v1beta1.MsgCancelUpgrade", MsgCancelUpgrade],
     ...karatTypes,
   ]);
 }

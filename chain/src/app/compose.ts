@@ -5,24 +5,28 @@ import { type Accounts, createAuthModule } from "../modules/auth/index.ts";
 import { createBankModule } from "../modules/bank/index.ts";
 import { createDepositModule } from "../modules/deposit/index.ts";
 import { createEpochModule, type EpochModule } from "../modules/epoch/index.ts";
+import { createGovModule } from "../modules/gov/index.ts";
 import { createInferenceModule } from "../modules/inference/index.ts";
 import { createParamsModule } from "../modules/params/index.ts";
 import { createParticipantModule, type ParticipantModule } from "../modules/participant/index.ts";
 import { createReputationModule } from "../modules/reputation/index.ts";
 import { createRewardModule } from "../modules/reward/index.ts";
+import { createUpgradeModule } from "../modules/upgrade/index.ts";
 import { createVerificationModule } from "../modules/verification/index.ts";
 import type { CommitStore } from "../store/types.ts";
 import type { AnteDeps } from "./ante.ts";
-import { KaratApp } from "./karatApp.ts";
+import { APP_VERSION, KaratApp } from "./karatApp.ts";
 import type { Context, MessageHandler, Module, QueryHandler, ValidatorUpdate } from "./module.ts";
+import { createRouter, type Router } from "./router.ts";
 import { nodeService } from "./services/node.ts";
 import { type StakingValidator, stakingService } from "./services/staking.ts";
 import { txService } from "./services/tx.ts";
 import type { SnapshotService } from "./snapshots.ts";
 import { SYSTEM_STORE } from "./system.ts";
+import type { Program, Upgrades } from "./upgrade.ts";
 
 /** Modules that own coins; their accounts take none from messages. */
-export const MODULE_ACCOUNTS = ["community", "deposit", "participant", "reward"] as const;
+export const MODULE_ACCOUNTS = ["community", "deposit", "gov", "participant", "reward"] as const;
 
 /**
  * Every store of the state, for opening a CommitStore. What is written for every inference lies in journals: a tree's path
@@ -41,6 +45,8 @@ export const STORES: { readonly names: readonly string[]; readonly journaled: re
     "inference",
     "verification",
     "reputation",
+    "gov",
+    "upgrade",
   ],
   journaled: ["inference", "verification"],
 };
@@ -51,17 +57,22 @@ export interface Composition {
   readonly ante: AnteDeps;
   /** The consensus set that the genesis state asks for; none leaves the genesis file's. */
   readonly genesisValidators?: (ctx: Context) => readonly ValidatorUpdate[];
+  /** Which rules the state follows; without it, one version for ever. */
+  readonly upgrades?: Upgrades;
   /** Queries over several modules. */
   readonly services?: Readonly<Record<string, QueryHandler>>;
 }
 
+/** What this program executes. A version that changes results comes with the migration that leads to it. */
+export const PROGRAM: Program = { version: APP_VERSION, migrations: new Map() };
+
 /** All modules, wired. Genesis and the beginnings of blocks go through them in the order of the list. */
-export function composeModules(): Composition {
+export function composeModules(program: Program = PROGRAM): Composition {
   const auth = createAuthModule({ moduleAccounts: MODULE_ACCOUNTS });
   const bank = createBankModule({ accounts: auth, blocked: new Set(MODULE_ACCOUNTS.map(moduleAddress)) });
   const params = createParamsModule();
   // Participants tell the epochs of new keys, the epochs read the participants: one of the two has to come first.
-  const later: { epochs?: EpochModule } = {};
+  const later: { epochs?: EpochModule; handlers?: Router } = {};
   const participants = createParticipantModule({
     bank,
     params,
@@ -74,19 +85,32 @@ export function composeModules(): Composition {
   const reputation = createReputationModule({ params, participants, epochs, rewards });
   const inferences = createInferenceModule({ params, participants, epochs, deposits, rewards, reputation });
   const verification = createVerificationModule({ params, participants, epochs, rewards, reputation, inferences });
+  const governance = createGovModule({
+    bank,
+    params,
+    participants,
+    epochs,
+    handler: (typeUrl) => later.handlers!.message(typeUrl)?.handler,
+  });
+  const upgrades = createUpgradeModule(program.version);
+  const modules = [
+    auth,
+    bank,
+    params,
+    withAccounts(participants, auth),
+    deposits,
+    epochs,
+    rewards,
+    inferences,
+    verification,
+    reputation,
+    governance,
+    upgrades,
+  ];
+  // Passed proposals are carried out by whoever owns their messages.
+  later.handlers = createRouter(modules);
   return {
-    modules: [
-      auth,
-      bank,
-      params,
-      withAccounts(participants, auth),
-      deposits,
-      epochs,
-      rewards,
-      inferences,
-      verification,
-      reputation,
-    ],
+    modules,
     endOrder: ["inference", "verification", "reputation", "reward", "epoch"],
     ante: {
       accounts: auth,
@@ -97,6 +121,7 @@ export function composeModules(): Composition {
       isProtocolSigner: (ctx, address) => participants.isProtocolSigner(ctx, address),
     },
     genesisValidators: (ctx) => epochs.validators(ctx),
+    upgrades: { keeper: upgrades, program },
     services: stakingService({ validators: (ctx) => stakingValidators(ctx, participants, epochs) }),
   };
 }

@@ -2,6 +2,7 @@ import { KaratError, type Logger } from "@karat/common";
 import * as abci from "cosmjs-types/tendermint/abci/types";
 import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
 import type { Application } from "../engine/abci.ts";
+import type { Upgrade } from "../modules/upgrade/index.ts";
 import type { CommitStore } from "../store/types.ts";
 import { abciEvents, abciTxResult, abciValidatorUpdate } from "./abciTypes.ts";
 import type { AnteDeps } from "./ante.ts";
@@ -16,7 +17,9 @@ import type { SignatureCheck } from "./signatures/verified.ts";
 import { rejectSnapshots, type SnapshotService } from "./snapshots.ts";
 import { State } from "./state.ts";
 import { blockLimits, chainIdOf, initSystem, lastBlock, recordBlock } from "./system.ts";
+import { type Upgrades, upgradeState } from "./upgrade.ts";
 
+/** Version of the rules: what changes results changes it, with a migration (`compose.ts`). */
 export const APP_VERSION = 1n;
 
 export interface KaratAppOptions {
@@ -30,6 +33,8 @@ export interface KaratAppOptions {
   /** Queries that no module owns; they get the application because some of them simulate. */
   readonly services?: (app: KaratApp) => Readonly<Record<string, QueryHandler>>;
   readonly snapshots?: SnapshotService;
+  /** Which rules the state follows, and what this program has to follow them; without it, one version for ever. */
+  readonly upgrades?: Upgrades;
   readonly log: Logger;
   readonly version: string;
   /** Checks every invariant at the end of every block and halts where one is broken: reads the whole state. */
@@ -96,7 +101,7 @@ export class KaratApp implements Application {
     return {
       data: "karat",
       version: this.#options.version,
-      appVersion: APP_VERSION,
+      appVersion: this.#stateVersion(),
       lastBlockHeight: height,
       lastBlockAppHash: height === 0n ? new Uint8Array() : this.#store.appHash(),
     };
@@ -134,12 +139,14 @@ export class KaratApp implements Application {
     const state = this.#base();
     const budget = { bytes: request.maxTxBytes, gas: blockLimits(state).gas };
     const block = { ...this.#nextBlock(), height: request.height, time: request.time };
+    this.#upgrade(blockContext(block, state));
     return { txs: selectTransactions(request.txs, state, block, budget, this.#mustRun()) };
   }
 
   processProposal(request: abci.RequestProcessProposal): abci.ResponseProcessProposal {
     const state = this.#base();
     const block = { ...this.#nextBlock(), height: request.height, time: request.time };
+    this.#upgrade(blockContext(block, state));
     const accepted = acceptable(request.txs, state, block, blockLimits(state), this.#mustRun());
     if (!accepted) this.#options.log.warn({ height: request.height.toString() }, "a proposal was rejected");
     const { ACCEPT, REJECT } = abci.ResponseProcessProposal_ProposalStatus;
@@ -156,6 +163,10 @@ export class KaratApp implements Application {
     const block: BlockInfo = { chainId: this.#chainId, height, time, blockHash: hash };
     const events: ChainEvent[] = [];
     const ctx = blockContext(block, state, events);
+    const upgrade = this.#upgrade(ctx);
+    if (upgrade !== undefined) {
+      this.#options.log.info({ name: upgrade.name, height: height.toString() }, "the state was migrated");
+    }
     for (const module of this.#router.modules) module.beginBlock?.(ctx);
     const txResults = request.txs.map((tx) => abciTxResult(this.#run("deliver", tx, state, block)));
     const updates = this.#endOrder.flatMap((module) => module.endBlock?.(ctx) ?? []);
@@ -167,6 +178,7 @@ export class KaratApp implements Application {
       events: abciEvents(events),
       txResults,
       validatorUpdates: onePerKey(updates).map(abciValidatorUpdate),
+      ...(upgrade && { consensusParamUpdates: ConsensusParams.fromPartial({ version: { app: upgrade.version } }) }),
       appHash,
     };
   }
@@ -255,6 +267,19 @@ export class KaratApp implements Application {
     if (chainId === undefined || chainId === this.#chainId) return;
     this.#chainId = chainId;
     this.#runner = this.#newRunner();
+  }
+
+  /** Of the committed state, so that a node that takes it over by state sync finds what its light client has seen. */
+  #stateVersion(): bigint {
+    const { upgrades } = this.#options;
+    if (upgrades === undefined) return APP_VERSION;
+    const state = this.#base();
+    return upgrades.keeper.version(blockContext(lastBlock(state, this.#chainId), state));
+  }
+
+  #upgrade(ctx: Context): Upgrade | undefined {
+    const { upgrades } = this.#options;
+    return upgrades && upgradeState(ctx, upgrades);
   }
 
   /** A fresh branch of what is committed, or of the genesis that waits for its first block. */

@@ -3,6 +3,8 @@ import type { Context } from "../../app/module.ts";
 
 export interface Params {
   get(ctx: Context): params.Params;
+  /** What governance has scheduled for the next epoch comes into force. */
+  applyPending(ctx: Context): void;
 }
 
 export interface Participants {

@@ -16,6 +16,7 @@ const PRUNED_PER_SWITCH = 4;
 export function switchEpoch(keeper: EpochKeeper, deps: EpochDeps, ctx: Context): readonly ValidatorUpdate[] {
   const ended = keeper.current(ctx);
   reinstateServed(deps, ctx, ended);
+  deps.params.applyPending(ctx);
   const rules = deps.params.get(ctx);
   const next = nextEpoch(ended, snapshot(deps.participants.all(ctx), rules), rules.epochBlocks);
   epochs.set(ctx.store(STORE), next.number, next);

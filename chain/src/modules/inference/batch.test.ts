@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { ChainError, SDK } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
+import { isolated } from "../support/isolated.ts";
 import { errorOf, TestChain } from "../testing/context.ts";
-import { isolated, runRecords } from "./batch.ts";
+import { runRecords } from "./batch.ts";
 import { ERRORS } from "./errors.ts";
 
 const chain = new TestChain();

@@ -3,7 +3,7 @@ import type { participant } from "@karat/proto";
 import { ChainError, type ErrorKind, isChainError, SDK } from "../../app/errors.ts";
 import type { Context, MessageHandler } from "../../app/module.ts";
 import type { SignatureCheck } from "../../app/signatures/verified.ts";
-import { Overlay } from "../../store/overlay.ts";
+import { isolated } from "../support/isolated.ts";
 import { defineMessage, requireAddress } from "../support/message.ts";
 
 export const MAX_RECORDS = 256;
@@ -92,31 +92,4 @@ export function runRecords<T>(
 /** A ChainError that tells about the record itself. */
 export function isRefusal(error: unknown): error is ChainError {
   return error instanceof ChainError && !isChainError(error, SDK.outOfGas);
-}
-
-/** Writes and events reach `ctx` only when `run` returns. */
-export function isolated<R>(ctx: Context, run: (ctx: Context) => R): R {
-  const overlays = new Map<string, Overlay>();
-  const events: [type: string, attributes: Readonly<Record<string, string>>][] = [];
-  const result = run({
-    chainId: ctx.chainId,
-    height: ctx.height,
-    time: ctx.time,
-    blockHash: ctx.blockHash,
-    gas: ctx.gas,
-    store(module) {
-      let overlay = overlays.get(module);
-      if (overlay === undefined) {
-        overlay = new Overlay(ctx.store(module));
-        overlays.set(module, overlay);
-      }
-      return overlay;
-    },
-    emit(type, attributes) {
-      events.push([type, attributes]);
-    },
-  });
-  for (const [module, overlay] of overlays) overlay.flushTo(ctx.store(module));
-  for (const [type, attributes] of events) ctx.emit(type, attributes);
-  return result;
 }

@@ -33,6 +33,17 @@ export const DEFAULT_PARAMS: params.Params = Object.freeze({
   minGasPriceMicros: 25_000n,
   unbondingBlocks: 362_880n,
   reputationGrowthCapMicros: 33_333,
+  govMinDeposit: 1_000n * KARAT,
+  govDepositBlocks: 34_560n,
+  govVotingBlocks: 51_840n,
+  govQuorumMicros: 334_000,
+  govThresholdMicros: 500_000,
+  govVetoMicros: 334_000,
+  signedBlocksWindow: 10_000n,
+  minSignedMicros: 500_000,
+  downtimeJailBlocks: 720n,
+  downtimeSlashBps: 1,
+  doubleSignSlashBps: 2_000,
 });
 
 /** For a network on one machine: everything that takes days there happens within minutes. */
@@ -52,4 +63,9 @@ export const LOCALNET_PARAMS: params.Params = Object.freeze({
   claimEpochs: 4,
   unbondingBlocks: 180n,
   reputationGrowthCapMicros: 200_000,
+  govMinDeposit: 100n * KARAT,
+  govDepositBlocks: 60n,
+  govVotingBlocks: 60n,
+  signedBlocksWindow: 100n,
+  downtimeJailBlocks: 30n,
 });

@@ -4,13 +4,17 @@ import { asGenesis, fromGenesisJson, genesisList, genesisObject, invalidGenesis 
 import { DEFAULT_PARAMS } from "./defaults.ts";
 import type { ParamsKeeper } from "./keeper.ts";
 
-/** `{params?: {…proto JSON; what is absent has its default}, models?: […proto JSON]}`. */
+/** `{params?: {…proto JSON; what is absent has its default}, pending?: {…proto JSON, complete}, models?: […proto JSON]}`. */
 export function initParams(keeper: ParamsKeeper, ctx: Context, state: unknown): void {
-  const given = genesisObject(state, "params", ["params", "models"]);
+  const given = genesisObject(state, "params", ["params", "pending", "models"]);
   const overrides = fromGenesisJson(params.Params, given.params ?? {}, "params.params");
   const stated = new Set(Object.keys(given.params ?? {}).map(camelCase));
   const value = { ...DEFAULT_PARAMS, ...pick(overrides, stated) };
   asGenesis(() => keeper.set(ctx, value));
+  if (given.pending !== undefined) {
+    const pending = fromGenesisJson(params.Params, given.pending, "params.pending");
+    asGenesis(() => keeper.schedule(ctx, pending));
+  }
   genesisList(given.models, "params.models").forEach((json, i) => {
     const model = fromGenesisJson(params.Model, json, `params.models[${i}]`);
     if (keeper.model(ctx, model.id) !== undefined) throw invalidGenesis(`params.models: ${model.id} appears twice`);
@@ -20,8 +24,10 @@ export function initParams(keeper: ParamsKeeper, ctx: Context, state: unknown): 
 
 export function exportParams(keeper: ParamsKeeper, ctx: Context): unknown {
   const value = keeper.get(ctx);
+  const pending = keeper.pending(ctx);
   return {
     params: { ...zeros(value), ...(params.Params.toJSON(value) as object) },
+    ...(pending && { pending: params.Params.toJSON(pending) }),
     models: keeper.models(ctx).map((model) => params.Model.toJSON(model)),
   };
 }

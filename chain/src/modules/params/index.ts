@@ -2,6 +2,7 @@ import type { Module } from "../../app/module.ts";
 import { exportParams, initParams } from "./genesis.ts";
 import { createParamsKeeper, type ParamsKeeper } from "./keeper.ts";
 import { STORE } from "./keys.ts";
+import { paramsMessages } from "./msgs.ts";
 import { paramsQueries } from "./queries.ts";
 
 export { DEFAULT_PARAMS, LOCALNET_PARAMS } from "./defaults.ts";
@@ -16,6 +17,7 @@ export function createParamsModule(): ParamsModule {
   return {
     ...keeper,
     name: STORE,
+    messages: paramsMessages(keeper),
     queries: paramsQueries(keeper),
     initGenesis: (ctx, state) => initParams(keeper, ctx, state),
     exportGenesis: (ctx) => exportParams(keeper, ctx),

@@ -2,7 +2,7 @@ import type { params } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
 import { PARAMS_ERRORS } from "./errors.ts";
-import { models, paramsItem, STORE } from "./keys.ts";
+import { models, paramsItem, pendingItem, STORE } from "./keys.ts";
 import { validateModel, validateParams } from "./transition.ts";
 
 /** Most models that a chain lists: pages and loops over them stay small. */
@@ -16,6 +16,12 @@ export interface ParamsKeeper {
   models(ctx: Context): params.Model[];
   /** Replaces all parameters. Throws `invalid params`. */
   set(ctx: Context, value: params.Params): void;
+  /** What the next epoch begins with, where that differs. */
+  pending(ctx: Context): params.Params | undefined;
+  /** Replaces all parameters at the next epoch switch. Throws `invalid params`. */
+  schedule(ctx: Context, value: params.Params): void;
+  /** At an epoch switch: what is scheduled comes into force. */
+  applyPending(ctx: Context): void;
   /** Lists a model or replaces its description. Throws `invalid model`. */
   setModel(ctx: Context, model: params.Model): void;
 }
@@ -35,6 +41,21 @@ export function createParamsKeeper(): ParamsKeeper {
     set(ctx, value) {
       validateParams(value);
       paramsItem.set(ctx.store(STORE), value);
+    },
+
+    pending: (ctx) => pendingItem.get(ctx.store(STORE)),
+
+    schedule(ctx, value) {
+      validateParams(value);
+      pendingItem.set(ctx.store(STORE), value);
+    },
+
+    applyPending(ctx) {
+      const value = keeper.pending(ctx);
+      if (value === undefined) return;
+      paramsItem.set(ctx.store(STORE), value);
+      pendingItem.delete(ctx.store(STORE));
+      ctx.emit("params_changed", {});
     },
 
     setModel(ctx, model) {

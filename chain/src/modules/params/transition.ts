@@ -7,6 +7,8 @@ const MICROS = 1_000_000;
 const MAX_HEIGHT_SPAN = 1n << 32n;
 /** No single amount may come near the 64-bit limit: sums of them must fit. */
 const MAX_AMOUNT = 1n << 60n;
+/** Bits kept for each validator. */
+const MAX_SIGNED_WINDOW = 100_000n;
 const MAX_INLINE_BYTES = 256 * 1024;
 
 type Check = readonly [holds: boolean, rule: string];
@@ -73,6 +75,21 @@ export function validateParams(p: params.Params): void {
       `unbonding_blocks must outlast an epoch and its evidence (${p.epochBlocks + evidenceBlocks(p)})`,
     ],
     whole(p.reputationGrowthCapMicros, 1, MICROS, "reputation_growth_cap_micros"),
+    amount(p.govMinDeposit, 1n, "gov_min_deposit"),
+    span(p.govDepositBlocks, 1n, "gov_deposit_blocks"),
+    span(p.govVotingBlocks, 1n, "gov_voting_blocks"),
+    whole(p.govQuorumMicros, 0, MICROS, "gov_quorum_micros"),
+    // A minority must not pass anything, nor may a yes of everybody be too little.
+    whole(p.govThresholdMicros, MICROS / 2, MICROS - 1, "gov_threshold_micros"),
+    whole(p.govVetoMicros, 1, MICROS, "gov_veto_micros"),
+    [
+      p.signedBlocksWindow >= 0n && p.signedBlocksWindow <= MAX_SIGNED_WINDOW,
+      `signed_blocks_window must lie in 0..${MAX_SIGNED_WINDOW}`,
+    ],
+    whole(p.minSignedMicros, 0, MICROS, "min_signed_micros"),
+    span(p.downtimeJailBlocks, 1n, "downtime_jail_blocks"),
+    whole(p.downtimeSlashBps, 0, BPS, "downtime_slash_bps"),
+    whole(p.doubleSignSlashBps, 0, BPS, "double_sign_slash_bps"),
   ];
   const broken = checks.filter(([holds]) => !holds).map(([, rule]) => rule);
   if (broken.length > 0) throw new ChainError(PARAMS_ERRORS.invalidParams, broken.join("; "));

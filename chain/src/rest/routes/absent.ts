@@ -75,35 +75,6 @@ export const slashingRoutes = [
   ),
 ];
 
-const noProposal = notThere((input) => `proposal ${input.u64("id")}`);
-const noProposals = () => ({ proposals: [], pagination: NO_PAGE });
-
-export const govRoutes = [
-  ...["/cosmos/gov/v1", "/cosmos/gov/v1beta1"].flatMap((gov) => [
-    constant(`${gov}/proposals`, noProposals),
-    constant(`${gov}/proposals/:id`, noProposal),
-    constant(`${gov}/proposals/:id/:part`, noProposal),
-    constant(`${gov}/proposals/:id/:part/:address`, noProposal),
-  ]),
-  constant("/cosmos/gov/v1/params/:kind", () => ({
-    voting_params: null,
-    deposit_params: null,
-    tally_params: null,
-    params: {
-      min_deposit: [],
-      max_deposit_period: "0s",
-      voting_period: "0s",
-      quorum: ZERO_DECIMAL,
-      threshold: ZERO_DECIMAL,
-      veto_threshold: ZERO_DECIMAL,
-      min_initial_deposit_ratio: ZERO_DECIMAL,
-      burn_vote_quorum: false,
-      burn_proposal_deposit_prevote: false,
-      burn_vote_veto: false,
-    },
-  })),
-];
-
 const MINT = "/cosmos/mint/v1beta1";
 export const mintRoutes = [
   constant(`${MINT}/inflation`, () => ({ inflation: ZERO_DECIMAL })),

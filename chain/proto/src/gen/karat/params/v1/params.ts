@@ -52,6 +52,26 @@ export interface Params {
   /** Collateral of a leaving participant is locked for this long. */
   unbondingBlocks: bigint;
   reputationGrowthCapMicros: number;
+  /** What a proposal needs before it is voted on, in ukarat. */
+  govMinDeposit: bigint;
+  /** Blocks in which the deposit may come together; then what is there is forfeited. */
+  govDepositBlocks: bigint;
+  govVotingBlocks: bigint;
+  /** Least share of the weight that votes, for the vote to count. */
+  govQuorumMicros: number;
+  /** Yes among those who do not abstain: more than this share passes. */
+  govThresholdMicros: number;
+  /** No with veto among all votes: more than this share rejects and forfeits the deposit. */
+  govVetoMicros: number;
+  /** Blocks over which signed commits are counted; 0: nobody is jailed for being down. */
+  signedBlocksWindow: bigint;
+  /** Least share of the window that a validator has to sign. */
+  minSignedMicros: number;
+  /** Blocks that a jailed validator has to wait before it may come back. */
+  downtimeJailBlocks: bigint;
+  downtimeSlashBps: number;
+  /** Share of the collateral that two votes for one height cost. */
+  doubleSignSlashBps: number;
 }
 
 /** A model that participants may offer. */
@@ -95,6 +115,17 @@ function createBaseParams(): Params {
     minGasPriceMicros: 0n,
     unbondingBlocks: 0n,
     reputationGrowthCapMicros: 0,
+    govMinDeposit: 0n,
+    govDepositBlocks: 0n,
+    govVotingBlocks: 0n,
+    govQuorumMicros: 0,
+    govThresholdMicros: 0,
+    govVetoMicros: 0,
+    signedBlocksWindow: 0n,
+    minSignedMicros: 0,
+    downtimeJailBlocks: 0n,
+    downtimeSlashBps: 0,
+    doubleSignSlashBps: 0,
   };
 }
 
@@ -225,6 +256,54 @@ export const Params: MessageFns<Params> = {
     }
     if (message.reputationGrowthCapMicros !== 0) {
       writer.uint32(224).uint32(message.reputationGrowthCapMicros);
+    }
+    if (message.govMinDeposit !== 0n) {
+      if (BigInt.asUintN(64, message.govMinDeposit) !== message.govMinDeposit) {
+        throw new globalThis.Error("value provided for field message.govMinDeposit of type uint64 too large");
+      }
+      writer.uint32(400).uint64(message.govMinDeposit);
+    }
+    if (message.govDepositBlocks !== 0n) {
+      if (BigInt.asUintN(64, message.govDepositBlocks) !== message.govDepositBlocks) {
+        throw new globalThis.Error("value provided for field message.govDepositBlocks of type uint64 too large");
+      }
+      writer.uint32(408).uint64(message.govDepositBlocks);
+    }
+    if (message.govVotingBlocks !== 0n) {
+      if (BigInt.asUintN(64, message.govVotingBlocks) !== message.govVotingBlocks) {
+        throw new globalThis.Error("value provided for field message.govVotingBlocks of type uint64 too large");
+      }
+      writer.uint32(416).uint64(message.govVotingBlocks);
+    }
+    if (message.govQuorumMicros !== 0) {
+      writer.uint32(424).uint32(message.govQuorumMicros);
+    }
+    if (message.govThresholdMicros !== 0) {
+      writer.uint32(432).uint32(message.govThresholdMicros);
+    }
+    if (message.govVetoMicros !== 0) {
+      writer.uint32(440).uint32(message.govVetoMicros);
+    }
+    if (message.signedBlocksWindow !== 0n) {
+      if (BigInt.asUintN(64, message.signedBlocksWindow) !== message.signedBlocksWindow) {
+        throw new globalThis.Error("value provided for field message.signedBlocksWindow of type uint64 too large");
+      }
+      writer.uint32(480).uint64(message.signedBlocksWindow);
+    }
+    if (message.minSignedMicros !== 0) {
+      writer.uint32(488).uint32(message.minSignedMicros);
+    }
+    if (message.downtimeJailBlocks !== 0n) {
+      if (BigInt.asUintN(64, message.downtimeJailBlocks) !== message.downtimeJailBlocks) {
+        throw new globalThis.Error("value provided for field message.downtimeJailBlocks of type uint64 too large");
+      }
+      writer.uint32(496).uint64(message.downtimeJailBlocks);
+    }
+    if (message.downtimeSlashBps !== 0) {
+      writer.uint32(504).uint32(message.downtimeSlashBps);
+    }
+    if (message.doubleSignSlashBps !== 0) {
+      writer.uint32(512).uint32(message.doubleSignSlashBps);
     }
     return writer;
   },
@@ -466,6 +545,94 @@ export const Params: MessageFns<Params> = {
             message.reputationGrowthCapMicros = reader.uint32();
             continue;
           }
+          case 50: {
+            if (tag !== 400) {
+              break;
+            }
+
+            message.govMinDeposit = reader.uint64() as bigint;
+            continue;
+          }
+          case 51: {
+            if (tag !== 408) {
+              break;
+            }
+
+            message.govDepositBlocks = reader.uint64() as bigint;
+            continue;
+          }
+          case 52: {
+            if (tag !== 416) {
+              break;
+            }
+
+            message.govVotingBlocks = reader.uint64() as bigint;
+            continue;
+          }
+          case 53: {
+            if (tag !== 424) {
+              break;
+            }
+
+            message.govQuorumMicros = reader.uint32();
+            continue;
+          }
+          case 54: {
+            if (tag !== 432) {
+              break;
+            }
+
+            message.govThresholdMicros = reader.uint32();
+            continue;
+          }
+          case 55: {
+            if (tag !== 440) {
+              break;
+            }
+
+            message.govVetoMicros = reader.uint32();
+            continue;
+          }
+          case 60: {
+            if (tag !== 480) {
+              break;
+            }
+
+            message.signedBlocksWindow = reader.uint64() as bigint;
+            continue;
+          }
+          case 61: {
+            if (tag !== 488) {
+              break;
+            }
+
+            message.minSignedMicros = reader.uint32();
+            continue;
+          }
+          case 62: {
+            if (tag !== 496) {
+              break;
+            }
+
+            message.downtimeJailBlocks = reader.uint64() as bigint;
+            continue;
+          }
+          case 63: {
+            if (tag !== 504) {
+              break;
+            }
+
+            message.downtimeSlashBps = reader.uint32();
+            continue;
+          }
+          case 64: {
+            if (tag !== 512) {
+              break;
+            }
+
+            message.doubleSignSlashBps = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -620,6 +787,61 @@ export const Params: MessageFns<Params> = {
         : isSet(object.reputation_growth_cap_micros)
         ? globalThis.Number(object.reputation_growth_cap_micros)
         : 0,
+      govMinDeposit: isSet(object.govMinDeposit)
+        ? BigInt(object.govMinDeposit)
+        : isSet(object.gov_min_deposit)
+        ? BigInt(object.gov_min_deposit)
+        : 0n,
+      govDepositBlocks: isSet(object.govDepositBlocks)
+        ? BigInt(object.govDepositBlocks)
+        : isSet(object.gov_deposit_blocks)
+        ? BigInt(object.gov_deposit_blocks)
+        : 0n,
+      govVotingBlocks: isSet(object.govVotingBlocks)
+        ? BigInt(object.govVotingBlocks)
+        : isSet(object.gov_voting_blocks)
+        ? BigInt(object.gov_voting_blocks)
+        : 0n,
+      govQuorumMicros: isSet(object.govQuorumMicros)
+        ? globalThis.Number(object.govQuorumMicros)
+        : isSet(object.gov_quorum_micros)
+        ? globalThis.Number(object.gov_quorum_micros)
+        : 0,
+      govThresholdMicros: isSet(object.govThresholdMicros)
+        ? globalThis.Number(object.govThresholdMicros)
+        : isSet(object.gov_threshold_micros)
+        ? globalThis.Number(object.gov_threshold_micros)
+        : 0,
+      govVetoMicros: isSet(object.govVetoMicros)
+        ? globalThis.Number(object.govVetoMicros)
+        : isSet(object.gov_veto_micros)
+        ? globalThis.Number(object.gov_veto_micros)
+        : 0,
+      signedBlocksWindow: isSet(object.signedBlocksWindow)
+        ? BigInt(object.signedBlocksWindow)
+        : isSet(object.signed_blocks_window)
+        ? BigInt(object.signed_blocks_window)
+        : 0n,
+      minSignedMicros: isSet(object.minSignedMicros)
+        ? globalThis.Number(object.minSignedMicros)
+        : isSet(object.min_signed_micros)
+        ? globalThis.Number(object.min_signed_micros)
+        : 0,
+      downtimeJailBlocks: isSet(object.downtimeJailBlocks)
+        ? BigInt(object.downtimeJailBlocks)
+        : isSet(object.downtime_jail_blocks)
+        ? BigInt(object.downtime_jail_blocks)
+        : 0n,
+      downtimeSlashBps: isSet(object.downtimeSlashBps)
+        ? globalThis.Number(object.downtimeSlashBps)
+        : isSet(object.downtime_slash_bps)
+        ? globalThis.Number(object.downtime_slash_bps)
+        : 0,
+      doubleSignSlashBps: isSet(object.doubleSignSlashBps)
+        ? globalThis.Number(object.doubleSignSlashBps)
+        : isSet(object.double_sign_slash_bps)
+        ? globalThis.Number(object.double_sign_slash_bps)
+        : 0,
     };
   },
 
@@ -709,6 +931,39 @@ export const Params: MessageFns<Params> = {
     if (message.reputationGrowthCapMicros !== 0) {
       obj.reputationGrowthCapMicros = Math.round(message.reputationGrowthCapMicros);
     }
+    if (message.govMinDeposit !== 0n) {
+      obj.govMinDeposit = message.govMinDeposit.toString();
+    }
+    if (message.govDepositBlocks !== 0n) {
+      obj.govDepositBlocks = message.govDepositBlocks.toString();
+    }
+    if (message.govVotingBlocks !== 0n) {
+      obj.govVotingBlocks = message.govVotingBlocks.toString();
+    }
+    if (message.govQuorumMicros !== 0) {
+      obj.govQuorumMicros = Math.round(message.govQuorumMicros);
+    }
+    if (message.govThresholdMicros !== 0) {
+      obj.govThresholdMicros = Math.round(message.govThresholdMicros);
+    }
+    if (message.govVetoMicros !== 0) {
+      obj.govVetoMicros = Math.round(message.govVetoMicros);
+    }
+    if (message.signedBlocksWindow !== 0n) {
+      obj.signedBlocksWindow = message.signedBlocksWindow.toString();
+    }
+    if (message.minSignedMicros !== 0) {
+      obj.minSignedMicros = Math.round(message.minSignedMicros);
+    }
+    if (message.downtimeJailBlocks !== 0n) {
+      obj.downtimeJailBlocks = message.downtimeJailBlocks.toString();
+    }
+    if (message.downtimeSlashBps !== 0) {
+      obj.downtimeSlashBps = Math.round(message.downtimeSlashBps);
+    }
+    if (message.doubleSignSlashBps !== 0) {
+      obj.doubleSignSlashBps = Math.round(message.doubleSignSlashBps);
+    }
     return obj;
   },
 
@@ -773,6 +1028,27 @@ export const Params: MessageFns<Params> = {
       ? BigInt(object.unbondingBlocks)
       : 0n;
     message.reputationGrowthCapMicros = object.reputationGrowthCapMicros ?? 0;
+    message.govMinDeposit = (object.govMinDeposit !== undefined && object.govMinDeposit !== null)
+      ? BigInt(object.govMinDeposit)
+      : 0n;
+    message.govDepositBlocks = (object.govDepositBlocks !== undefined && object.govDepositBlocks !== null)
+      ? BigInt(object.govDepositBlocks)
+      : 0n;
+    message.govVotingBlocks = (object.govVotingBlocks !== undefined && object.govVotingBlocks !== null)
+      ? BigInt(object.govVotingBlocks)
+      : 0n;
+    message.govQuorumMicros = object.govQuorumMicros ?? 0;
+    message.govThresholdMicros = object.govThresholdMicros ?? 0;
+    message.govVetoMicros = object.govVetoMicros ?? 0;
+    message.signedBlocksWindow = (object.signedBlocksWindow !== undefined && object.signedBlocksWindow !== null)
+      ? BigInt(object.signedBlocksWindow)
+      : 0n;
+    message.minSignedMicros = object.minSignedMicros ?? 0;
+    message.downtimeJailBlocks = (object.downtimeJailBlocks !== undefined && object.downtimeJailBlocks !== null)
+      ? BigInt(object.downtimeJailBlocks)
+      : 0n;
+    message.downtimeSlashBps = object.downtimeSlashBps ?? 0;
+    message.doubleSignSlashBps = object.doubleSignSlashBps ?? 0;
     return message;
   },
 };
