@@ -53,6 +53,16 @@ export const OUTCOMES = [
   "rewards/claimed",
   "rewards/expired",
   "rewards/forfeited",
+  "proposal/submitted",
+  "proposal/funded",
+  "proposal/voted on",
+  "proposal/passed",
+  "proposal/failed",
+  "proposal/rejected",
+  "proposal/vetoed",
+  "proposal/dropped",
+  "params/changed",
+  "upgrade/planned",
   "replica/reopen",
   "replica/crash",
   "replica/otherProposal",
@@ -80,6 +90,12 @@ const BY_EVENT: Readonly<Record<string, Outcome>> = {
   deposit: "deposit/made",
   refund_requested: "deposit/refund requested",
   deposit_withdrawn: "deposit/withdrawn",
+  submit_proposal: "proposal/submitted",
+  proposal_deposit: "proposal/funded",
+  proposal_vote: "proposal/voted on",
+  inactive_proposal: "proposal/dropped",
+  params_changed: "params/changed",
+  upgrade_planned: "upgrade/planned",
   epoch_started: "epoch/started",
   rewards_settled: "rewards/settled",
   rewards_claimed: "rewards/claimed",
@@ -152,6 +168,9 @@ export class Coverage {
       case "inference_invalid":
         this.#checked.delete(id);
         if (order?.contradicted) this.#count("inference/invalid by its executor's own words");
+        break;
+      case "active_proposal":
+        this.#count(`proposal/${event.proposal_result?.slice("proposal_".length)}` as Outcome);
         break;
       case "duty_assigned":
         this.#checked.add(id);

@@ -19,7 +19,15 @@ test(
     expect(exports).toBeGreaterThanOrEqual(4);
     expect(coverage.transactions).toBeGreaterThan(1_000);
     const refusedBy = new Set([...coverage.refusals.keys()].map((name) => name.split("/")[0]));
-    expect([...refusedBy].sort()).toEqual(["deposit", "inference", "participant", "reward", "sdk", "verification"]);
+    expect([...refusedBy].sort()).toEqual([
+      "deposit",
+      "gov",
+      "inference",
+      "participant",
+      "reward",
+      "sdk",
+      "verification",
+    ]);
     const records = [...coverage.refusals.keys()].filter((name) => name.startsWith("inference/"));
     expect(records.length).toBeGreaterThanOrEqual(20);
   },

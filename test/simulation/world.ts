@@ -77,6 +77,9 @@ export const SIMULATION_PARAMS: params.Params = {
   gainPerInference: 100n,
   reputationHalfTokens: 200n,
   reputationGrowthCapMicros: 400_000,
+  govMinDeposit: 100_000n,
+  govDepositBlocks: 9n,
+  govVotingBlocks: 10n,
 };
 
 const CLIENTS = 6;
