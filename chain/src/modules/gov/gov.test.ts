@@ -7,7 +7,7 @@ import * as query from "cosmjs-types/cosmos/gov/v1/query";
 import { MsgSubmitProposalResponse } from "cosmjs-types/cosmos/gov/v1/tx";
 import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
 import { describe, expect, test } from "vitest";
-import { createKaratApp, STORE_NAMES } from "../../app/compose.ts";
+import { createKaratApp, STORES } from "../../app/compose.ts";
 import { SDK } from "../../app/errors.ts";
 import { AppHarness, type Signer, sendMessage, TEST_MODEL, testParticipant } from "../../app/testing/index.ts";
 import { MemoryCommitStore } from "../../store/index.ts";
@@ -399,7 +399,7 @@ test("proposals, votes and deposits are listed, and an exported chain imports to
     appStateBytes: utf8(JSON.stringify(harness.app.exportGenesis())),
     initialHeight: harness.height + 1n,
   };
-  const store = new MemoryCommitStore({ names: STORE_NAMES });
+  const store = new MemoryCommitStore(STORES);
   const again = createKaratApp({ store, log: silentLogger, checkInvariants: true });
   again.initChain(genesis);
   expect(again.exportGenesis().gov).toEqual(harness.app.exportGenesis().gov);
