@@ -105,4 +105,4 @@ test("no content of any message stops the node", () => {
   // Not all of them fail at the door.
   expect(seen.size).toBeGreaterThan(15);
   expect(harness.app.invariants()).toEqual([]);
-});
+}, 180_000);
