@@ -16,7 +16,7 @@ import { EXECUTE_PATH, RemoteExecutors } from "./peers/remoteExecutor.ts";
 import type { RecordSink } from "./records/record.ts";
 import { type ListeningServer, listen, type Route } from "./server.ts";
 import { HedgeBudget, type HedgeOptions } from "./transferAgent/hedging.ts";
-import { IdempotentAnswers } from "./transferAgent/idempotency.ts";
+import { type AnswerStore, IdempotentAnswers } from "./transferAgent/idempotency.ts";
 import { ClientLimits, type LimitOptions } from "./transferAgent/limits.ts";
 import { observeInferences } from "./transferAgent/observer.ts";
 import { type ReceiptTimeoutOptions, ReceiptTimeouts } from "./transferAgent/receiptTimeouts.ts";
@@ -45,6 +45,8 @@ export interface ApiNodeModules {
   readonly records: RecordSink;
   readonly payloads: PayloadSink;
   readonly executed: ExecutedIds;
+  /** Answers by idempotency key that outlive the process; without it they do not. */
+  readonly answers?: AnswerStore;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Further public routes; they may authenticate peers. */
@@ -74,10 +76,10 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     records,
     payloads,
     limits,
-    answers: new IdempotentAnswers(),
+    answers: new IdempotentAnswers(modules.answers ? { store: modules.answers } : {}),
     observer,
     log,
-    holds: new Holds(),
+    holds: new Holds(() => view.height()),
     ...(options.maxPromptTokens === undefined ? {} : { maxPromptTokens: options.maxPromptTokens }),
     dispatch: {
       // A request that this node executes itself does not leave the process.

@@ -25,6 +25,7 @@ import { RedisQueue } from "./records/redisQueue.ts";
 import { Relay } from "./records/relay.ts";
 import { RecordWriter } from "./records/writer.ts";
 import { listen } from "./server.ts";
+import { answerStore } from "./storage/answerStore.ts";
 import { type NodeDatabase, openDatabase } from "./storage/database.ts";
 
 export interface RunningNode {
@@ -138,6 +139,7 @@ export async function startNode(
       records: outbox,
       payloads,
       executed,
+      answers: answerStore(database),
       metrics,
       log,
       routers: (authentication) => [

@@ -63,19 +63,45 @@ export class DepositCache {
   }
 }
 
-/** What running requests of a client may still cost and the chain does not know yet. */
+/** What one request holds of a deposit. */
+export interface Hold {
+  /** It was begun, and its start is on its way to the chain: until deposits show it there, it counts here. */
+  begun(): void;
+  /** Gives it back: at once when nothing was begun. */
+  release(): void;
+}
+
+/** Blocks until a start is on chain and no deposit is in use that was read before it. */
+const HOLD_BLOCKS = 6n;
+
+interface Released {
+  readonly client: string;
+  readonly until: bigint;
+  amount: bigint;
+}
+
+/**
+ * What requests of a client may still cost and the chain, or the deposit as last read from it, does not know yet. While the chain
+ * stands still, so do the holds of what was begun: nothing is promised twice.
+ */
 export class Holds {
+  readonly #height: () => bigint;
   readonly #held = new Map<string, bigint>();
+  /** In order of height; one entry for each client and height. */
+  readonly #released: Released[] = [];
+
+  constructor(height: () => bigint) {
+    this.#height = height;
+  }
 
   of(client: string): bigint {
+    const height = this.#height();
+    while (this.#released[0] && this.#released[0].until <= height) this.#give(this.#released.shift()!);
     return this.#held.get(client) ?? 0n;
   }
 
-  /**
-   * Takes a hold of `amount`; the returned function releases it (once). Throws `insufficient_deposit` when the deposit does not
-   * cover it beside the holds that stand.
-   */
-  take(client: string, amount: bigint, of: deposit.Deposit | undefined): () => void {
+  /** Throws `insufficient_deposit` when the deposit does not cover `amount` beside the holds that stand. */
+  take(client: string, amount: bigint, of: deposit.Deposit | undefined): Hold {
     const available = spendable(of) - this.of(client);
     if (available < amount) {
       const data = { needed: amount, available: available < 0n ? 0n : available };
@@ -84,12 +110,30 @@ export class Holds {
     }
     this.#held.set(client, this.of(client) + amount);
     let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      const rest = this.of(client) - amount;
-      if (rest > 0n) this.#held.set(client, rest);
-      else this.#held.delete(client);
+    let begun = false;
+    return {
+      begun: () => {
+        begun = true;
+      },
+      release: () => {
+        if (!held) return;
+        held = false;
+        if (begun) this.#giveLater(client, amount);
+        else this.#give({ client, amount });
+      },
     };
+  }
+
+  #giveLater(client: string, amount: bigint): void {
+    const until = this.#height() + HOLD_BLOCKS;
+    const same = this.#released.findLast((entry) => entry.until !== until || entry.client === client);
+    if (same?.client === client && same.until === until) same.amount += amount;
+    else this.#released.push({ client, until, amount });
+  }
+
+  #give({ client, amount }: Pick<Released, "client" | "amount">): void {
+    const rest = (this.#held.get(client) ?? 0n) - amount;
+    if (rest > 0n) this.#held.set(client, rest);
+    else this.#held.delete(client);
   }
 }

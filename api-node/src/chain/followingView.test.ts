@@ -1,8 +1,9 @@
 import type { ChainClient, ChainEvent } from "@karat/client";
 import { KaratError, sha256, silentLogger, utf8 } from "@karat/common";
 import { deposit, epoch, params, participant } from "@karat/proto";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { DepositCache, Holds } from "./deposits.ts";
+import { DepositCache, type Hold, Holds } from "./deposits.ts";
 import { FollowingView } from "./followingView.ts";
 
 /** A chain's RPC by script. */
@@ -213,13 +214,61 @@ describe("deposits", () => {
   });
 
   test("cannot be promised twice by requests that run at once", () => {
-    const holds = new Holds();
+    const holds = new Holds(() => 1n);
     const of = deposit.Deposit.fromPartial({ available: 10n, refunding: 2n });
-    const release = holds.take("a", 6n, of);
+    const { release } = holds.take("a", 6n, of);
     expect(() => holds.take("a", 3n, of)).toThrow(expect.objectContaining({ code: "insufficient_deposit" }));
     release();
     release();
     expect(holds.of("a")).toBe(0n);
     holds.take("a", 8n, of);
+  });
+
+  test("never cover more than they hold, however requests begin, end and are recorded", () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("take" as const), amount: fc.bigInt(1n, 40n) }),
+      fc.record({ kind: fc.constantFrom("begin" as const, "release" as const), at: fc.nat() }),
+      fc.record({ kind: fc.constant("block" as const) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        let height = 1n;
+        const holds = new Holds(() => height);
+        const of = deposit.Deposit.fromPartial({ available: 100n });
+        const open: { hold: Hold; amount: bigint; begun: boolean; until?: bigint }[] = [];
+        for (const next of steps) {
+          if (next.kind === "block") height++;
+          else if (next.kind === "take") {
+            const { amount } = next;
+            const taken = open.filter(({ until }) => until === undefined || until > height);
+            const sum = taken.reduce((all, one) => all + one.amount, 0n);
+            expect(holds.of("a")).toBe(sum);
+            if (sum + amount > 100n) expect(() => holds.take("a", amount, of)).toThrow();
+            else open.push({ hold: holds.take("a", amount, of), amount, begun: false });
+          } else {
+            const one = open[next.at % Math.max(1, open.length)];
+            if (!one || one.until !== undefined) continue;
+            if (next.kind === "begin") {
+              one.hold.begun();
+              one.begun = true;
+            } else {
+              one.hold.release();
+              one.until = one.begun ? height + 6n : height;
+            }
+          }
+        }
+      }),
+    );
+  });
+
+  test("still cover what was begun while the chain stands still (over-admission)", async () => {
+    const holds = new Holds(() => 5n);
+    const of = deposit.Deposit.fromPartial({ available: 10n });
+    for (let i = 0; i < 2; i++) {
+      const hold = holds.take("a", 5n, of);
+      hold.begun();
+      hold.release();
+    }
+    expect(() => holds.take("a", 1n, of)).toThrow(expect.objectContaining({ code: "insufficient_deposit" }));
   });
 });

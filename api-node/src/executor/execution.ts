@@ -68,6 +68,11 @@ export class Execution {
     return this.#receipt !== undefined;
   }
 
+  /** True once a finish is on its way to the chain. */
+  get recorded(): boolean {
+    return this.#recorded;
+  }
+
   /** Tries one ML node after another until one has begun to answer; afterwards there is no other. */
   async *lines(): AsyncGenerator<ExecuteLine> {
     const tried = new Set<MlNode>();

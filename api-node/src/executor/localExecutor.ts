@@ -12,10 +12,11 @@ export interface LocalExecutorModules extends ExecutionModules {
 /** This participant's own executor: checks the order, gives a receipt, has an ML node compute, records the finish. */
 export class LocalExecutor implements Executor {
   readonly #modules: LocalExecutorModules;
-  readonly #holds = new Holds();
+  readonly #holds: Holds;
 
   constructor(modules: LocalExecutorModules) {
     this.#modules = modules;
+    this.#holds = new Holds(() => modules.view.height());
   }
 
   execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<ExecuteLine> {
@@ -37,13 +38,15 @@ export class LocalExecutor implements Executor {
       const { maxInputTokens, maxOutputTokens } = authorization;
       const behind = prefix.length;
       const worst = lockedCost(checked.self.offer, maxInputTokens + behind, maxOutputTokens - behind);
-      const release = this.#holds.take(authorization.client, worst, await view.deposit(authorization.client, worst));
+      const { client } = authorization;
+      const hold = this.#holds.take(client, worst, await view.deposit(client, worst + this.#holds.of(client)));
       try {
         yield* run.lines();
       } finally {
-        release();
         await run.close();
+        if (run.recorded) hold.begun();
         if (run.promised) claimed = undefined; // executed: the id stays taken
+        hold.release();
       }
     } catch (error) {
       log.debug({ error: describeError(error) }, "An execution was refused.");

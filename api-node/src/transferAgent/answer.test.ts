@@ -56,7 +56,7 @@ function received(
     chainId: "karat-1",
     inferenceId,
     prefixTokens: 0,
-    order: { authorization, request, drawn: [], release: () => undefined },
+    order: { authorization, request, drawn: [], hold: { begun() {}, release() {} } },
     candidate: {
       member: epoch.Member.fromPartial({ operator: executor, nodeKey: publicKeyOf(nodeKey) }),
       offer: participant.Offer.fromPartial({ model: "m", inputPrice: 3n, outputPrice: 5n }),

@@ -108,6 +108,11 @@ export class Contest {
     this.pass({ turn, candidate }, { skip: { attempt, reason }, timedOut: false });
   }
 
+  /** Whether there is anybody to go on when the executor at this place breaks off. */
+  othersThan(attempt: number): boolean {
+    return [...this.#places.keys()].some((place) => place !== attempt && !this.#broken.has(place));
+  }
+
   /** The places before one, and why each was passed over. */
   skipsBefore(attempt: number): SkippedAttempt[] {
     return Array.from({ length: attempt }, (_, place) => this.#skips.get(place) ?? { attempt: place, reason: "slow" });

@@ -76,7 +76,7 @@ describe("an executor that breaks off behind its first tokens", () => {
     ["whose ML node writes what is no answer", { garbleAfter: 3 }],
     ["that freezes", { hangAfter: 3 }],
   ])("%s: the next of the draw goes on, without a gap or a repeat", async (_name, script) => {
-    const me = await network.join({ tokens: TOKENS }, { leastStallMs: 300 });
+    const me = await network.join({ tokens: TOKENS }, { leastStallMs: 2_000 });
     const failing = await network.join({ tokens: TOKENS, ...script });
     const answer = await untilBegunBy(me, failing);
     whole(answer);
@@ -169,7 +169,7 @@ describe("an executor that breaks off behind its first tokens", () => {
   });
 
   test("records what it did, and the client is charged for none of it twice", async () => {
-    const me = await network.join({ tokens: TOKENS }, { leastStallMs: 300 });
+    const me = await network.join({ tokens: TOKENS }, { leastStallMs: 2_000 });
     const frozen = await network.join({ tokens: TOKENS, hangAfter: 3 });
     const { id } = await untilBegunBy(me, frozen);
     // Called off, it records what it gave: it was there, whatever the transfer agent says of it.

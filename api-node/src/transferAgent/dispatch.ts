@@ -116,7 +116,7 @@ export async function* dispatch(
           continue;
         }
         yield part;
-        const reason = yield* relay(modules, chainId, order, { winner, part, first, told, seam }, signal);
+        const reason = yield* relay(modules, chainId, order, { contest, winner, part, first, told, seam }, signal);
         if (reason === undefined) return;
         if (told.tokens.length === 0 || told.parts.length === MAX_PARTS) throw failed(modules, part, reason);
         modules.onBreak?.(candidate.member.operator, reason);
@@ -142,6 +142,7 @@ interface Told {
 }
 
 interface Relayed {
+  readonly contest: Contest;
   readonly winner: Winner;
   readonly part: Begun;
   readonly first: FirstLine;
@@ -154,7 +155,7 @@ async function* relay(
   modules: DispatchModules,
   chainId: string,
   order: Order,
-  { winner, part, first, told, seam }: Relayed,
+  { contest, winner, part, first, told, seam }: Relayed,
   signal: AbortSignal,
 ): AsyncGenerator<DispatchEvent, string | undefined> {
   const { turn, candidate, promise } = winner;
@@ -167,8 +168,11 @@ async function* relay(
     told.cost += partialCost(part, tokens.length);
     return { event: { type: "broken", part, text }, reason };
   };
+  // Without anybody to go on, a pause is only a pause.
+  const next = (): ReturnType<typeof turn.next> =>
+    turn.next(contest.othersThan(part.attempt) ? pace.stallMs() : modules.idleMs);
   let end: { event: Broken; reason: string } | undefined;
-  for (let line: Awaited<ReturnType<typeof turn.next>> = first; ; line = await turn.next(pace.stallMs())) {
+  for (let line: Awaited<ReturnType<typeof turn.next>> = first; ; line = await next()) {
     if (signal.aborted) throw cancelled();
     if (line === "timeout" || line === "ended") {
       end = broke(line === "timeout" ? "silent" : "died");

@@ -1,4 +1,9 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { answerStore } from "../storage/answerStore.ts";
+import { openDatabase } from "../storage/database.ts";
 import { IdempotentAnswers, type WholeAnswer } from "./idempotency.ts";
 
 const answer = (body: string): WholeAnswer => ({ headers: {}, body });
@@ -13,6 +18,30 @@ describe("an idempotency key", () => {
     expect(both.map(({ body }) => body)).toEqual(["1", "1"]);
     expect((await answers.get(asked("k"), make)).body).toBe("1");
     expect((await answers.get(asked("k", "request", "karat1b"), make)).body).toBe("2");
+  });
+
+  test("gives the same answer after a restart, until its time is over", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "karat-answers-"));
+    let now = 1_000;
+    let made = 0;
+    const make = async () => answer(String(++made));
+    const run = async (key: string): Promise<string> => {
+      const database = openDatabase(directory);
+      try {
+        const answers = new IdempotentAnswers({ store: answerStore(database), keepMs: 100, now: () => now });
+        return (await answers.get(asked(key), make)).body;
+      } finally {
+        await database.close();
+      }
+    };
+    const long = "k".repeat(255);
+    expect([await run(long), await run(long), await run("other")]).toEqual(["1", "1", "2"]);
+    now += 100;
+    expect(await run(long)).toBe("3");
+    const database = openDatabase(directory);
+    expect([...answerStore(database).load()].map(([at]) => at)).toEqual([`karat1a/${long}`]);
+    await database.close();
+    rmSync(directory, { recursive: true });
   });
 
   test("is refused for another request", async () => {

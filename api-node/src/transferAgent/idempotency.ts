@@ -15,7 +15,25 @@ export interface AnswerIdentity {
   readonly body: string;
 }
 
+/** Durable half of the answers. */
+export interface AnswerStore {
+  load(): Iterable<readonly [at: string, kept: StoredAnswer]>;
+  /** Resolves when the answer would survive a crash. */
+  put(at: string, kept: StoredAnswer): Promise<unknown>;
+  delete(at: string): void;
+}
+
+export interface StoredAnswer {
+  readonly body: string;
+  readonly answer: WholeAnswer;
+  readonly expiresMs: number;
+}
+
+/** Forgets with the process; for tests. */
+export const volatileAnswers: AnswerStore = { load: () => [], put: async () => undefined, delete() {} };
+
 export interface IdempotencyOptions {
+  readonly store?: AnswerStore;
   readonly keepMs?: number;
   readonly maxAnswers?: number;
   readonly maxBytes?: number;
@@ -32,7 +50,7 @@ interface Kept {
 const MAX_KEY_LENGTH = 255;
 
 /**
- * Answers by idempotency key, for 24 hours or until there is no more room, in this process's memory. A request that comes while the first runs waits for
+ * Answers by idempotency key, for 24 hours or until there is no more room, also across a restart. A request that comes while the first runs waits for
  * its answer; one that failed is forgotten, so that it can be tried again.
  */
 export class IdempotentAnswers {
@@ -43,7 +61,14 @@ export class IdempotentAnswers {
 
   constructor(options: IdempotencyOptions = {}) {
     const defaults = { keepMs: 24 * 3_600_000, maxAnswers: 10_000, maxBytes: 64 * 1024 ** 2, now: () => Date.now() };
-    this.#options = { ...defaults, ...options };
+    this.#options = { ...defaults, store: volatileAnswers, ...options };
+    const stored = [...this.#options.store.load()].toSorted(([, a], [, b]) => a.expiresMs - b.expiresMs);
+    for (const [at, { body, answer, expiresMs }] of stored) {
+      const bytes = answer.body.length;
+      this.#kept.set(at, { body, answer: Promise.resolve(answer), expiresMs, bytes });
+      this.#bytes += bytes;
+    }
+    this.#forget();
   }
 
   /** Throws `idempotency_mismatch` when the key was used for another request, and whatever `make` throws. */
@@ -61,7 +86,7 @@ export class IdempotentAnswers {
       }
       return await known.answer;
     }
-    const { keepMs, now } = this.#options;
+    const { keepMs, now, store } = this.#options;
     const kept: Kept = { body, answer: make(), expiresMs: now() + keepMs, bytes: 0 };
     this.#kept.set(at, kept);
     try {
@@ -69,6 +94,8 @@ export class IdempotentAnswers {
       if (this.#kept.get(at) === kept) {
         kept.bytes = answer.body.length;
         this.#bytes += kept.bytes;
+        // Before the client has it: what it was told once, it is told again.
+        await store.put(at, { body, answer, expiresMs: kept.expiresMs });
         this.#forget();
       }
       return answer;
@@ -84,6 +111,7 @@ export class IdempotentAnswers {
     for (const [key, { expiresMs, bytes }] of this.#kept) {
       if (expiresMs > at && this.#kept.size <= maxAnswers && this.#bytes <= maxBytes) return;
       this.#kept.delete(key);
+      this.#options.store.delete(key);
       this.#bytes -= bytes;
     }
   }

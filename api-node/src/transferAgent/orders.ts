@@ -3,7 +3,7 @@ import { KaratError } from "@karat/common";
 import { sign } from "@karat/proto";
 import { samplingOf } from "@karat/rules";
 import { activeOffers, type Candidate, drawExecutors } from "../chain/candidates.ts";
-import type { Holds } from "../chain/deposits.ts";
+import type { Hold, Holds } from "../chain/deposits.ts";
 import type { ChainView } from "../chain/view.ts";
 import { lockedCost } from "../executor/checks.ts";
 import type { MlPool } from "../executor/mlPool.ts";
@@ -34,8 +34,8 @@ export interface Order {
   readonly request: ClientRequest;
   /** Executors in the order in which they are asked. */
   readonly drawn: readonly Candidate[];
-  /** Gives back what was held of the deposit for this order. */
-  readonly release: () => void;
+  /** What it may cost, held of the deposit. */
+  readonly hold: Hold;
 }
 
 /** Peers that follow the chain a moment later know the beacon too when the anchor is one block back. */
@@ -70,7 +70,8 @@ export async function placeOrder(
     bounds.maxInputTokens,
     bounds.maxOutputTokens,
   );
-  const release = holds.take(key.address, worst, await view.deposit(key.address, worst));
+  const needed = worst + holds.of(key.address);
+  const hold = holds.take(key.address, worst, await view.deposit(key.address, needed));
   try {
     const height = view.height();
     const anchorHeight = view.beacon(height - ANCHOR_LAG) ? height - ANCHOR_LAG : height;
@@ -89,9 +90,9 @@ export async function placeOrder(
       recording: recordingMode(view, request, bounds.maxOutputTokens, terms),
     });
     const drawn = drawExecutors(view, authorization.message, beacon, authorization.inferenceId);
-    return { authorization, request, drawn, release };
+    return { authorization, request, drawn, hold };
   } catch (error) {
-    release();
+    hold.release();
     throw error;
   }
 }

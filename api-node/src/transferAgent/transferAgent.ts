@@ -143,7 +143,7 @@ export class TransferAgent {
         if (!nobody && !isKaratError(error, "executor_failed")) throw error;
         if (nobody) await sleep(count * ORDER_PAUSE_MS, undefined, { signal }).catch(() => undefined);
       } finally {
-        order.release();
+        order.hold.release();
       }
     }
   }
@@ -175,6 +175,7 @@ export class TransferAgent {
         if (event.type === "begun") {
           if (!event.prefix) observer.firstToken(performance.now() - exchange.startedMs);
           part = event;
+          order.hold.begun();
           text = "";
           // Not awaited: the executor can record the start as well, should this process die now.
           started = records.add(startRecord(view, order, event));

@@ -29,7 +29,8 @@ export const gateOf = (sigmaLogit: number): number => 4 * Math.SQRT2 * sigmaLogi
 
 /**
  * Never reads the artifact. `validator` must cover the top-k and the chosen token of every position, of the tokens that the request's
- * constraint allows there. Without `stopTokenIds` the finish is not looked at.
+ * constraint allows there. Without `stopTokenIds` the finish is not looked at. `prefixIds` are the output tokens before these, of
+ * another executor: they move the positions and count for the penalties.
  */
 export function gumbelCheck(
   params: SamplingParams,
@@ -38,9 +39,10 @@ export function gumbelCheck(
   validator: readonly (readonly TokenLogit[])[],
   sigmaLogit: number,
   stopTokenIds: ReadonlySet<number> = new Set(),
+  prefixIds: readonly number[] = [],
 ): GumbelStatistics {
   const gate = gateOf(sigmaLogit);
-  const previous = new Map<number, number>();
+  const previous = countsOf(prefixIds);
   let flips = 0;
   let gatedMargins = 0;
   let score = 0;
@@ -49,7 +51,7 @@ export function gumbelCheck(
   let positions = 0;
   for (const [position, id] of ids.entries()) {
     const logits = validator[position] ?? [];
-    const { margin: m, demanded } = margin(params, seed, position, logits, id, previous);
+    const { margin: m, demanded } = margin(params, seed, prefixIds.length + position, logits, id, previous);
     if (logits.length > 1) positions += 1;
     const clipped = Math.min(m, 1);
     if (m > 0) flips += 1;
@@ -69,4 +71,11 @@ export function gumbelCheck(
     meanMargin: positions === 0 ? 0 : sum / positions,
     finishMargin,
   };
+}
+
+/** How often each token stands in a text, as the penalties count it. */
+export function countsOf(ids: readonly number[]): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return counts;
 }

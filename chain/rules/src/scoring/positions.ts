@@ -1,6 +1,7 @@
 /** What a check sees at each position: for people who look at a verdict. */
 import { margin } from "../sampling.ts";
 import { spreadOf } from "./distance.ts";
+import { countsOf } from "./gumbelCheck.ts";
 import type { ScoreInput } from "./verdict.ts";
 
 export interface PositionEvidence {
@@ -15,13 +16,14 @@ export interface PositionEvidence {
 
 /** One entry for each output token. */
 export function inspectPositions(
-  input: Pick<ScoreInput, "params" | "seed" | "ids" | "artifact" | "validator" | "candidates">,
+  input: Pick<ScoreInput, "params" | "seed" | "ids" | "prefixIds" | "artifact" | "validator" | "candidates">,
 ): PositionEvidence[] {
-  const previous = new Map<number, number>();
+  const prefixIds = input.prefixIds ?? [];
+  const previous = countsOf(prefixIds);
   return input.ids.map((id, position) => {
     const logits = input.validator[position] ?? [];
     const candidates = input.candidates?.[position] ?? logits;
-    const found = margin(input.params, input.seed, position, candidates, id, previous);
+    const found = margin(input.params, input.seed, prefixIds.length + position, candidates, id, previous);
     previous.set(id, (previous.get(id) ?? 0) + 1);
     const recorded = input.artifact[position];
     return { id, ...found, spread: recorded && spreadOf(recorded, id, logits) };

@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import {
   DEFAULT_SAMPLING,
   domainHash,
+  type GumbelStatistics,
   gumbelCheck,
+  inspectPositions,
   type Profile,
   positionValues,
   type ScoreInput,
@@ -220,4 +222,35 @@ describe("a check", () => {
     expect(verdictOf({}, { artifact: input.artifact.slice(1) })).toEqual(["fail", "tokens"]);
     expect(verdictOf({}, { artifact: input.artifact.toReversed() })).toEqual(["fail", "distance"]);
   });
+});
+
+test("a part behind a prefix is judged as the same part of the whole answer is", () => {
+  const params = { ...DEFAULT_SAMPLING, frequencyPenaltyMicros: 300_000 };
+  const { ids, validator, artifact } = inputOf({ params, writer: "other", length: 48 });
+  const check = (from: number, to: number): GumbelStatistics =>
+    gumbelCheck(params, seed, ids.slice(from, to), validator.slice(from, to), SIGMA, new Set(), ids.slice(0, from));
+  const whole = check(0, 48);
+  expect(whole.flips).toBeGreaterThan(0);
+  for (const cut of [1, 7, 24, 47]) {
+    const parts = [check(0, cut), check(cut, 48)];
+    expect(parts.reduce((sum, { flips }) => sum + flips, 0)).toBe(whole.flips);
+    expect(parts.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(whole.score, 9);
+    const inspected = inspectPositions({
+      params,
+      seed,
+      ids: ids.slice(cut),
+      prefixIds: ids.slice(0, cut),
+      artifact: artifact.slice(cut),
+      validator: validator.slice(cut),
+    });
+    expect(inspected).toEqual(inspectPositions({ params, seed, ids, artifact, validator }).slice(cut));
+  }
+});
+
+test("a part behind a prefix ends where the whole answer ends", () => {
+  const input = inputOf({ length: 20 });
+  const part = { ...input, prefixIds: [1, 2, 3], maxTokens: 23 };
+  expect(scoreInference(part).reason).not.toBe("finish");
+  expect(scoreInference({ ...part, maxTokens: 20 }).reason).toBe("finish");
+  expect(scoreInference({ ...part, maxTokens: 24 }).reason).toBe("finish");
 });

@@ -15,6 +15,8 @@ export interface ScoreInput {
   readonly seed: Uint8Array;
   /** The output, its final stop token included. */
   readonly ids: readonly number[];
+  /** Output tokens before them that another executor gave: forced on this one, and not judged. */
+  readonly prefixIds?: readonly number[];
   /** As decoded from the executor's artifact, as many as ids. */
   readonly artifact: readonly PositionValues[];
   /** Per position the validator's [id, logprob]: at least the 64 highest and the chosen one. */
@@ -22,6 +24,7 @@ export interface ScoreInput {
   /** Of these, what the request's constraint lets the sampler choose from, biased; `validator` itself where there is no constraint. */
   readonly candidates?: readonly (readonly TokenLogit[])[];
   readonly finishReason: FinishName;
+  /** Of the whole answer, prefix included. */
   readonly maxTokens: number;
   readonly stopTokenIds: ReadonlySet<number>;
 }
@@ -54,15 +57,15 @@ const FINISH_GATES = 8;
 const GATES_PER_SCALE = 4;
 
 export function scoreInference(input: ScoreInput): Score {
-  const { profile, ids, artifact } = input;
+  const { profile, params, seed, ids, prefixIds = [], artifact, validator, stopTokenIds } = input;
   if (!finishHolds(input)) return certain("finish");
   if (artifact.length !== ids.length) return certain("tokens");
   if (ids.length === 0) {
     return { ...certain("short"), verdict: "abstain", p: 1, pBucket: 0, pDistance: 1, pSampling: 1 };
   }
-  const d = distance(artifact, ids, input.validator, profile.sigmaH);
-  const candidates = input.candidates ?? input.validator;
-  const g = gumbelCheck(input.params, input.seed, ids, candidates, profile.sigmaLogit, input.stopTokenIds);
+  const d = distance(artifact, ids, validator, profile.sigmaH);
+  const candidates = input.candidates ?? validator;
+  const g = gumbelCheck(params, seed, ids, candidates, profile.sigmaLogit, stopTokenIds, prefixIds);
   if (g.finishMargin > FINISH_GATES * gateOf(profile.sigmaLogit)) {
     return { ...certain("finish"), distance: d, sampling: g };
   }
@@ -94,12 +97,13 @@ export const bucketOfP = (p: number): number => Math.min(10, Math.max(0, Math.ce
  * `stop` means that the last token is a stop token (`finishMargin` sees whether the seed demanded it), `length` exactly the maximum;
  * nothing goes on after a stop token. Whether a stop sequence is there is seen on the text, by the caller.
  */
-function finishHolds({ ids, finishReason, maxTokens, stopTokenIds }: ScoreInput): boolean {
+function finishHolds({ ids, prefixIds = [], finishReason, maxTokens, stopTokenIds }: ScoreInput): boolean {
+  const length = prefixIds.length + ids.length;
   const stopAt = ids.findIndex((id) => stopTokenIds.has(id));
-  if (ids.length > maxTokens) return false;
+  if (length > maxTokens) return false;
   if (stopAt !== -1 && (finishReason !== "stop" || stopAt !== ids.length - 1)) return false;
   if (finishReason === "stop") return stopAt !== -1;
-  return finishReason !== "length" || ids.length === maxTokens;
+  return finishReason !== "length" || length === maxTokens;
 }
 
 function certain(reason: Score["reason"]): Score {
