@@ -96,6 +96,7 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     },
   });
   const hot = new Map<string, Route>([
+    ["POST /v1/responses", (request, response) => agent.handle("responses", request, response)],
     ["POST /v1/chat/completions", (request, response) => agent.handle("chat", request, response)],
     ["POST /v1/completions", (request, response) => agent.handle("text", request, response)],
     [`POST ${EXECUTE_PATH}`, executeRoute(authentication, own)],

@@ -22,5 +22,13 @@ export function modelRoutes(view: ChainView, created: number): Router {
     }
     response.json(modelObject(id, created));
   });
+  // Known, so that the refusal says why.
+  router.post("/v1/embeddings", () => {
+    throw new KaratError(
+      "model_not_found",
+      "No model offers embeddings through the network: there is no rule by which validators could check them.",
+      { param: "model" },
+    );
+  });
   return router;
 }

@@ -32,11 +32,16 @@ export class TestNetwork {
     this.view.fund(this.client, 1_000_000n);
   }
 
-  async join(script: Partial<MlScript> = {}, options: Partial<ApiNodeOptions> = {}): Promise<TestParticipant> {
+  /** `mlUrl`: an ML node of the caller's in the place of the scripted one. */
+  async join(
+    script: Partial<MlScript> = {},
+    options: Partial<ApiNodeOptions> = {},
+    mlUrl?: string,
+  ): Promise<TestParticipant> {
     const identity = newIdentity();
     const ml = await FakeMlNode.start(script);
     const pool = new MlPool({ log: silentLogger, idleMs: 60_000 });
-    await pool.add({ url: ml.url });
+    await pool.add({ url: mlUrl ?? ml.url });
     const records: NewRecord[] = [];
     const payloads: Payload[] = [];
     const node = await createApiNode(

@@ -1,8 +1,10 @@
-import { KaratError } from "@karat/common";
-import { refuseUnsupported, streamRequest } from "@karat/common/openai";
-import { canonicalJson, requestHash, type SanitizedRequest, sanitizeRequest } from "@karat/rules";
+import { isKaratError, KaratError } from "@karat/common";
+import { type ResponseSettings, refuseUnsupported, streamRequest } from "@karat/common/openai";
+import { canonicalJson, isRuleError, requestHash, type SanitizedRequest, sanitizeRequest } from "@karat/rules";
+import { paramOfResponses, readResponsesRequest } from "./responsesRequest.ts";
 
-export type RequestKind = "chat" | "text";
+/** The endpoint: chat completions, completions, responses. */
+export type RequestKind = "chat" | "text" | "responses";
 
 /** A client's request: the part that defines the inference, and how it wants the answer. */
 export interface ClientRequest {
@@ -13,17 +15,35 @@ export interface ClientRequest {
   readonly hash: Uint8Array;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  /** Of a response: what it repeats of the request. */
+  readonly settings?: ResponseSettings;
 }
 
 /** Reads a body. Throws `invalid_json`, or `invalid_request` with `param`, also for what is known and not offered. */
 export function readClientRequest(kind: RequestKind, body: Uint8Array): ClientRequest {
   const fields = parse(body);
+  if (kind === "responses") return readResponses(fields);
   // Each endpoint has its own way to give the input; the other one's field is not a field there.
   const { messages, prompt, ...rest } = fields;
   refuseUnsupported(rest);
-  const sanitized = sanitizeRequest(kind === "chat" ? { ...rest, messages } : { ...rest, prompt });
-  const canonical = canonicalJson(sanitized);
-  return { kind, sanitized, canonical, hash: requestHash(sanitized), ...streamRequest(rest) };
+  return { kind, ...defined(kind === "chat" ? { ...rest, messages } : { ...rest, prompt }), ...streamRequest(rest) };
+}
+
+function readResponses(fields: Record<string, unknown>): ClientRequest {
+  const { chat, settings } = readResponsesRequest(fields);
+  try {
+    refuseUnsupported(chat);
+    return { kind: "responses", ...defined(chat), ...streamRequest(chat), settings };
+  } catch (error) {
+    if (!isRuleError(error) && !isKaratError(error, "invalid_request")) throw error;
+    const param = paramOfResponses(isRuleError(error) ? error.param : String(error.data.param));
+    throw new KaratError("invalid_request", error.message, { param }, error);
+  }
+}
+
+function defined(fields: Record<string, unknown>): Pick<ClientRequest, "sanitized" | "canonical" | "hash"> {
+  const sanitized = sanitizeRequest(fields);
+  return { sanitized, canonical: canonicalJson(sanitized), hash: requestHash(sanitized) };
 }
 
 function parse(body: Uint8Array): Record<string, unknown> {

@@ -5,32 +5,49 @@ import {
   chatCompletion,
   chatRoleChunk,
   chatUsageChunk,
+  type OpenAiError,
+  type ResponseFormat,
+  ResponseStream,
+  responseEvent,
+  SSE_DONE,
+  sseEvent,
   textCompletion,
   textFinishChunk,
   textTokenChunk,
   textUsageChunk,
   usageOf,
+  wholeResponse,
 } from "@karat/common/openai";
 import { AnswerReader, readAnswer } from "@karat/rules";
 import type { TokenLine } from "../executor/protocol.ts";
 import type { ClientRequest } from "./clientRequest.ts";
 import type { Answered } from "./dispatch.ts";
 
-/** How an answer is told to a client: the objects of one endpoint, chat or text. */
+/** How an answer is told to a client: the objects of one endpoint, in a stream as the text of their events. */
 export interface AnswerFormat {
   /** Before the first token. */
-  readonly opening: () => object[];
-  readonly token: (token: TokenLine) => object[];
-  /** The last events; the very last one carries `karat`. */
-  readonly closing: (answer: Answered, karat: object) => object[];
+  readonly opening: () => string;
+  readonly token: (token: TokenLine) => string;
+  /** The end of the stream; its last object carries `karat`. */
+  readonly closing: (answer: Answered, karat: object) => string;
+  /** The end of a stream that failed. */
+  readonly failure: (error: OpenAiError) => string;
   readonly whole: (answer: Answered, tokens: readonly TokenLine[], karat: object) => object;
 }
 
 export function answerFormat(request: ClientRequest, inferenceId: string, created: number): AnswerFormat {
-  return request.kind === "chat"
-    ? chatFormat(request, inferenceId, created)
-    : textFormat(request, inferenceId, created);
+  switch (request.kind) {
+    case "chat":
+      return chatFormat(request, inferenceId, created);
+    case "text":
+      return textFormat(request, inferenceId, created);
+    case "responses":
+      return responsesFormat(request, inferenceId, created);
+  }
 }
+
+const chunks = (events: readonly object[]): string => events.map(sseEvent).join("");
+const failure = (error: OpenAiError): string => sseEvent({ error }) + SSE_DONE;
 
 /**
  * With functions to call, the receipt's `text` is what was hashed: the answer as the model wrote it.
@@ -54,12 +71,13 @@ function chatFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: str
   const mayCall = sanitized.tools !== undefined;
   const stream = new ChatStream(format, mayCall ? new AnswerReader() : undefined);
   return {
-    opening: () => [chatRoleChunk(format)],
-    token: (token) => stream.token(token),
+    opening: () => chunks([chatRoleChunk(format)]),
+    token: (token) => chunks(stream.token(token)),
+    failure,
     closing: (answer, karat) => {
       const finish = stream.finish(answer.end.finish_reason);
       const events = includeUsage ? [...finish, chatUsageChunk(format, usage(answer))] : finish;
-      return withReceipt(events, mayCall ? { ...karat, text: answer.whole.text } : karat);
+      return chunks(withReceipt(events, mayCall ? { ...karat, text: answer.whole.text } : karat)) + SSE_DONE;
     },
     whole: (answer, tokens, karat) => {
       const { text } = answer.whole;
@@ -81,20 +99,51 @@ function textFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: str
   };
   let offset = 0;
   return {
-    opening: () => [],
+    opening: () => "",
+    failure,
     token: (token) => {
       const chunk = textTokenChunk(format, token, offset);
       offset += token.text.length;
-      return chunk ? [chunk] : [];
+      return chunk ? sseEvent(chunk) : "";
     },
     closing: (answer, karat) => {
       const finish = textFinishChunk(format, answer.end.finish_reason);
-      return withReceipt(includeUsage ? [finish, textUsageChunk(format, usage(answer))] : [finish], karat);
+      const events = includeUsage ? [finish, textUsageChunk(format, usage(answer))] : [finish];
+      return chunks(withReceipt(events, karat)) + SSE_DONE;
     },
     whole: (answer, tokens, karat) => {
       const { text } = answer.whole;
       const { finish_reason: finishReason } = answer.end;
       return { ...textCompletion(format, { text, tokens, finishReason, usage: usage(answer) }), karat };
+    },
+  };
+}
+
+/** Its streams end with the event that holds the whole response; there is no `[DONE]`. */
+function responsesFormat(request: ClientRequest, inferenceId: string, created: number): AnswerFormat {
+  const { sanitized, settings } = request;
+  if (!settings) throw new Error("a response without its settings");
+  const format: ResponseFormat = {
+    ...settings,
+    id: `resp_${inferenceId.slice(0, 32)}`,
+    created,
+    ...(sanitized.logprobs === true ? { topLogprobs: sanitized.top_logprobs ?? 0 } : {}),
+  };
+  const mayCall = sanitized.tools !== undefined;
+  const reader = (): AnswerReader | undefined => (mayCall ? new AnswerReader() : undefined);
+  const receipt = (answer: Answered, karat: object) => (mayCall ? { ...karat, text: answer.whole.text } : karat);
+  const stream = new ResponseStream(format, reader());
+  const events = (list: readonly { type: string }[]): string => list.map(responseEvent).join("");
+  return {
+    opening: () => events(stream.begin()),
+    token: (token) => events(stream.token(token)),
+    closing: (answer, karat) =>
+      events(stream.finish(answer.end.finish_reason, usage(answer), { karat: receipt(answer, karat) })),
+    failure: (error) => events([stream.fail(error)]),
+    whole: (answer, tokens, karat) => {
+      const { finish_reason: finishReason } = answer.end;
+      const response = wholeResponse(format, reader(), { tokens, finishReason, usage: usage(answer) });
+      return { ...response, karat: receipt(answer, karat) };
     },
   };
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ApiKey, decodeApiKey } from "@karat/client";
 import { isKaratError, KaratError, type Logger, messageOf, toHex } from "@karat/common";
 import { readBody } from "@karat/common/http";
-import { SSE_DONE, SSE_HEADERS, sseEvent } from "@karat/common/openai";
+import { SSE_HEADERS } from "@karat/common/openai";
 import { errorReply } from "../errors.ts";
 import type { TokenLine } from "../executor/protocol.ts";
 import type { PayloadSink } from "../payloads/payload.ts";
@@ -94,17 +94,17 @@ export class TransferAgent {
           if (event.type === "begun") {
             if (response.headersSent) continue; // another goes on; the client need not know
             response.writeHead(200, { ...SSE_HEADERS, ...karatHeaders(order, event) });
-            await this.#events(exchange, format.opening());
+            await this.#send(exchange, format.opening());
           } else if (event.type === "token") {
-            await this.#events(exchange, format.token(event));
+            await this.#send(exchange, format.token(event));
           } else {
-            await this.#events(exchange, format.closing(event.answer, event.karat));
-            response.end(SSE_DONE);
+            await this.#send(exchange, format.closing(event.answer, event.karat));
+            response.end();
           }
         }
       } catch (error) {
         if (!response.headersSent || signal.aborted) throw error;
-        response.end(sseEvent(errorReply(error).body) + SSE_DONE);
+        response.end(format.failure(errorReply(error).body.error));
         this.#modules.observer.brokenStream();
       }
     });
@@ -205,8 +205,8 @@ export class TransferAgent {
     }
   }
 
-  async #events({ response, signal }: Exchange, payloads: readonly object[]): Promise<void> {
-    if (payloads.length > 0) await write(response, payloads.map(sseEvent).join(""), signal);
+  async #send({ response, signal }: Exchange, events: string): Promise<void> {
+    if (events !== "") await write(response, events, signal);
   }
 
   /** The code under which it counts. */

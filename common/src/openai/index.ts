@@ -31,6 +31,15 @@ export {
 } from "./logprobs.ts";
 export { type ModelObject, modelList, modelObject } from "./models.ts";
 export { type AnswerCall, type AnswerPiece, callId, type PieceReader } from "./pieces.ts";
+export {
+  type OutputItem,
+  type ResponseEvent,
+  type ResponseFormat,
+  type ResponseSettings,
+  ResponseStream,
+  responseEvent,
+  wholeResponse,
+} from "./responses.ts";
 export { SSE_DONE, SSE_HEADERS, sseEvent } from "./sse.ts";
 export { refuseUnsupported, type StreamRequest, streamRequest } from "./unsupported.ts";
 export { type OpenAiFinishReason, openAiFinish, type Usage, usageOf } from "./usage.ts";
