@@ -98,10 +98,15 @@ export class Traffic {
 
   /** `count` inferences in batches of `batch`: started, finished, delivered, and what is drawn of them checked. */
   async round(count: number, batch: number): Promise<void> {
+    await this.serve(count, batch);
+    await this.judge(batch);
+  }
+
+  /** Started, finished, delivered. */
+  async serve(count: number, batch: number): Promise<void> {
     const started = await this.#start(count, batch);
     await this.#finish(started, batch);
     await this.#deliver(started, batch);
-    await this.#judge(batch);
   }
 
   async #start(count: number, batch: number): Promise<Open[]> {
@@ -195,7 +200,8 @@ export class Traffic {
     await this.#block("delivery", orders.length, txs);
   }
 
-  async #judge(batch: number): Promise<void> {
+  /** Verdicts on all open duties of the chain; not for two of one chain at the same time. */
+  async judge(batch: number): Promise<void> {
     const { participants } = this.#harness;
     const open = this.#harness.read((ctx) => Array.from(openDuties.entries(ctx.store("verification")), ([key]) => key));
     const txs = grouped(open, ([operator]) => operator, batch).map(([operator, group]) => {
