@@ -6,6 +6,7 @@ import { type BlockInfo, meteredContext } from "./context.ts";
 import { ChainError, isChainError, SDK } from "./errors.ts";
 import { LimitedGas, QUERY_GAS_LIMIT } from "./gas.ts";
 import type { ChainEvent, Context } from "./module.ts";
+import type { Offer } from "./priority.ts";
 import type { Router } from "./router.ts";
 import type { SignatureCheck } from "./signatures/verified.ts";
 import type { State } from "./state.ts";
@@ -134,6 +135,19 @@ export class TxRunner {
       };
     } catch (error) {
       return failure(error, gasWanted, gas.used, events, lane, tx.signers);
+    }
+  }
+
+  /** What a transaction says it pays; undefined for bytes that are none. */
+  offerOf(bytes: Uint8Array): Offer | undefined {
+    try {
+      const { signers, fee } = this.#decode(bytes);
+      // More than one coin, or another one, is refused by the ante: whatever it says, it buys nothing.
+      const amount = fee.amount[0]?.amount ?? "0";
+      return { signers, fee: /^\d{1,19}$/.test(amount) ? BigInt(amount) : 0n, gasLimit: fee.gasLimit };
+    } catch (error) {
+      if (!isChainError(error)) throw error;
+      return undefined;
     }
   }
 

@@ -10,6 +10,7 @@ import { type BlockInfo, blockContext } from "./context.ts";
 import { type Mode, type SignaturePart, type TxOutcome, TxRunner } from "./execute.ts";
 import { type AppState, initGenesis } from "./initGenesis.ts";
 import type { ChainEvent, Context, Module, QueryHandler, ValidatorUpdate } from "./module.ts";
+import { byGasPrice } from "./priority.ts";
 import { acceptable, selectTransactions } from "./proposals.ts";
 import { answerQuery } from "./query.ts";
 import { createRouter, type Router } from "./router.ts";
@@ -140,7 +141,9 @@ export class KaratApp implements Application {
     const budget = { bytes: request.maxTxBytes, gas: blockLimits(state).gas };
     const block = { ...this.#nextBlock(), height: request.height, time: request.time };
     this.#upgrade(blockContext(block, state));
-    return { txs: selectTransactions(request.txs, state, block, budget, this.#mustRun()) };
+    const runner = this.#mustRun();
+    const candidates = byGasPrice(request.txs, (tx) => runner.offerOf(tx));
+    return { txs: selectTransactions(candidates, state, block, budget, runner) };
   }
 
   processProposal(request: abci.RequestProcessProposal): abci.ResponseProcessProposal {

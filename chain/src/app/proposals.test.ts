@@ -95,6 +95,17 @@ describe("the protocol lane", () => {
 });
 
 describe("a proposal", () => {
+  test("takes first what pays most for its gas", () => {
+    const harness = newHarness(300_000n);
+    const [a, b, c] = harness.clients as [Signer, Signer, Signer];
+    const cheap = harness.tx(a, sendMessage(a, b, 1n), { gasLimit: 100_000n, fee: 10_000n });
+    const dear = harness.tx(b, sendMessage(b, a, 1n), { gasLimit: 100_000n, fee: 90_000n });
+    const middle = [1, 2].map(() => harness.tx(c, sendMessage(c, a, 1n), { gasLimit: 100_000n, fee: 50_000n }));
+    const chosen = prepare(harness, [cheap, ...middle, dear]);
+    expect(chosen).toEqual([dear, ...middle]);
+    expect(accepts(harness, chosen)).toBe(true);
+  });
+
   test("is rejected with a transaction that nobody pays for", () => {
     const harness = newHarness();
     const [a, b, c] = harness.clients as [Signer, Signer, Signer];

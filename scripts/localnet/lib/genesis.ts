@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import {
   buildGenesis,
   ensureNodeKey,
   ensureValidatorKey,
+  homePaths,
   LOCALNET_PARAMS,
   nodeIdOf,
   writeHomeGenesis,
@@ -52,6 +53,14 @@ export async function writeGenesis(
   });
   for (const home of homes) await writeHomeGenesis(home, genesis);
   return { nodeIds };
+}
+
+/** The home of a further chain node, with keys of its own and the network's genesis; gives the node's id. */
+export async function writeChainHome(dir: string, index: number): Promise<string> {
+  const home = chainHome(dir, index);
+  await ensureValidatorKey(home);
+  copyFileSync(homePaths(chainHome(dir, 0)).genesis, homePaths(home).genesis);
+  return nodeIdOf(await ensureNodeKey(home));
 }
 
 function modelOf(): {

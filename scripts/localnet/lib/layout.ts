@@ -62,6 +62,11 @@ export function writeJson(path: string, value: unknown): void {
   renameSync(`${path}.new`, path);
 }
 
+export const chainPlan = (portBase: number, index: number): ChainPlan => {
+  const base = portBase + 100 * index;
+  return { index, ports: { rpc: base + 57, p2p: base + 56, rest: base + 17 } };
+};
+
 /** Makes keys, addresses and ports of a new network. */
 export function makePlan(
   dir: string,
@@ -75,10 +80,9 @@ export function makePlan(
     blockTimeMs: options.blockTimeMs,
     portBase: base,
     ports: { redis: base + 79 },
-    chains: Array.from({ length: options.engine === "solo" ? 1 : options.participants }, (_, index) => ({
-      index,
-      ports: { rpc: base + 57 + 100 * index, p2p: base + 56 + 100 * index, rest: base + 17 + 100 * index },
-    })),
+    chains: Array.from({ length: options.engine === "solo" ? 1 : options.participants }, (_, index) =>
+      chainPlan(base, index),
+    ),
     model: MODEL_ID,
     client: newKey(dir, "client"),
     participants: Array.from({ length: options.participants }, (_, index) => {
@@ -110,10 +114,15 @@ export async function requireFreePorts(plan: NetworkPlan): Promise<void> {
   const ports = [plan.ports, ...plan.chains.map((c) => c.ports), ...plan.participants.map((p) => p.ports)].flatMap(
     (set) => Object.values(set),
   );
+  await requireFree(ports, plan.portBase);
+}
+
+/** Throws UsageError when one of the ports is taken. */
+export async function requireFree(ports: readonly number[], portBase: number): Promise<void> {
   for (const port of ports) {
     if (!(await isFree(port))) {
       throw new UsageError(
-        `port ${port} is in use. Choose another range: scripts/localnet/up --port-base ${plan.portBase + 3_000} --dir .localnet-2`,
+        `port ${port} is in use. Choose another range: scripts/localnet/up --port-base ${portBase + 3_000} --dir .localnet-2`,
       );
     }
   }

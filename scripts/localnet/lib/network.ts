@@ -1,15 +1,19 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { writeGenesis } from "./genesis.ts";
+import { writeChainHome, writeGenesis } from "./genesis.ts";
 import {
   apiKeyOf,
+  type ChainPlan,
+  chainPlan,
   makePlan,
   type NetworkPlan,
   planFile,
   processFile,
   readPlan,
   readProcesses,
+  requireFree,
   requireFreePorts,
+  rpcOf,
   url,
   writeJson,
 } from "./layout.ts";
@@ -29,12 +33,12 @@ import {
 /** A network in one directory: what it consists of, what of it runs, and the ways to start and end it. */
 export class Network {
   readonly dir: string;
-  readonly plan: NetworkPlan;
+  #plan: NetworkPlan;
   #processes: ProcessRef[];
 
   private constructor(dir: string, plan: NetworkPlan) {
     this.dir = dir;
-    this.plan = plan;
+    this.#plan = plan;
     this.#processes = readProcesses(dir);
   }
 
@@ -54,6 +58,10 @@ export class Network {
     const plan = { ...draft, ...(await writeGenesis(dir, draft)) };
     writeJson(planFile(dir), plan);
     return new Network(dir, plan);
+  }
+
+  get plan(): NetworkPlan {
+    return this.#plan;
   }
 
   get apiKey(): string {
@@ -92,6 +100,24 @@ export class Network {
   /** The chain nodes: one, or one for each participant. */
   chains(): Service[] {
     return chainServices(this.dir, this.plan, this.plan.nodeIds ?? []);
+  }
+
+  /**
+   * Adds a chain node that takes part in no votes, and starts it: by state sync from the first two nodes, which needs no block
+   * of the past. Throws UsageError with the solo engine, which has no peers.
+   */
+  async join(): Promise<ChainPlan> {
+    const { dir, plan } = this;
+    if (plan.engine !== "cometbft") throw new UsageError("the solo engine has no peers: start with --engine cometbft");
+    const joined = chainPlan(plan.portBase, plan.chains.length);
+    await requireFree(Object.values(joined.ports), plan.portBase);
+    const nodeId = await writeChainHome(dir, joined.index);
+    const nodeIds = [...(plan.nodeIds ?? []), nodeId];
+    this.#plan = { ...plan, chains: [...plan.chains, joined], nodeIds };
+    writeJson(planFile(dir), this.#plan);
+    const servers = [rpcOf(plan, 0), rpcOf(plan, 1)];
+    await this.run(chainServices(dir, this.#plan, nodeIds, servers)[joined.index]!);
+    return joined;
   }
 
   /** Starts one service unless it runs, and waits until it is ready. */

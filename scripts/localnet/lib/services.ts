@@ -72,8 +72,19 @@ export function redisService(dir: string, plan: NetworkPlan): Service | undefine
   };
 }
 
-/** All chain nodes: with CometBFT each peers with the others, whose node ids `peers` gives. */
-export function chainServices(dir: string, plan: NetworkPlan, nodeIds: readonly string[]): Service[] {
+/** Blocks from one snapshot to the next: a node that joins finds one of the last minute. */
+const SNAPSHOT_INTERVAL = "20";
+
+/**
+ * All chain nodes: with CometBFT each peers with the others, whose node ids `nodeIds` gives, and a home without blocks takes
+ * the state from a snapshot where `syncFrom` names RPC servers.
+ */
+export function chainServices(
+  dir: string,
+  plan: NetworkPlan,
+  nodeIds: readonly string[],
+  syncFrom: readonly string[] = [],
+): Service[] {
   const peers = plan.chains.map(({ index, ports }) => `${nodeIds[index]}@127.0.0.1:${ports.p2p}`);
   return plan.chains.map(({ index, ports }) => {
     const name = `chain-${index}`;
@@ -84,6 +95,9 @@ export function chainServices(dir: string, plan: NetworkPlan, nodeIds: readonly 
       peers.filter((_, i) => i !== index).join(","),
       "--moniker",
       name,
+      "--snapshot-interval",
+      SNAPSHOT_INTERVAL,
+      ...(syncFrom.length === 0 ? [] : ["--state-sync", syncFrom.join(",")]),
     ];
     const args = [
       ...["start", "--home", chainHome(dir, index), "--engine", plan.engine, "--rpc", `127.0.0.1:${ports.rpc}`],
