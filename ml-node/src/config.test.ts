@@ -19,6 +19,24 @@ describe("readConfig", () => {
     expect(readConfig(["--host", "0.0.0.0", "--token", "t"], {}).host).toBe("0.0.0.0");
   });
 
+  it("takes a server instead of its own engine, with settings that fit", () => {
+    expect(readConfig([], {})).not.toHaveProperty("server");
+    const hash = "ab".repeat(32);
+    const args = ["--server", "http://127.0.0.1:8000/v1", "--server-key", "k", "--weights-sha256", hash];
+    expect(readConfig(args, {}).server).toEqual({
+      baseUrl: "http://127.0.0.1:8000/v1",
+      apiKey: "k",
+      weightsSha256: hash,
+    });
+    for (const [bad, option] of [
+      [["--server", "127.0.0.1:8000"], "server"],
+      [["--server-key", "k"], "server"],
+      [["--server", "http://127.0.0.1:8000", "--weights-sha256", "AB"], "weights-sha256"],
+    ] as const) {
+      expect(() => readConfig(bad, {}), bad.join(" ")).toThrow(expect.objectContaining({ data: { option } }));
+    }
+  });
+
   it("cheats only on an explicit and complete flag", () => {
     expect(readConfig([], {})).not.toHaveProperty("attack");
     expect(readConfig(["--attack", "swap=/m/q4.gguf"], {}).attack).toEqual({ kind: "swap", modelPath: "/m/q4.gguf" });

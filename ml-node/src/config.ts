@@ -10,8 +10,17 @@ export interface Attack {
   modelPath: string;
 }
 
+/** A vLLM, SGLang or llama-server that serves the model. */
+export interface ServerSettings {
+  baseUrl: string;
+  apiKey?: string;
+  serverModel?: string;
+  weightsSha256?: string;
+}
+
 export interface Config {
   modelPath: string;
+  server?: ServerSettings;
   name: string;
   host: string;
   port: number;
@@ -32,7 +41,11 @@ const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /** One row per setting: flag (environment name in upper case after KARAT_ML_), what it means. */
 export const OPTIONS = {
-  model: "path of the GGUF file (default: the small model of the repository)",
+  model: "path of the GGUF file (default: the small model of the repository); with --server also a Hugging Face folder",
+  server: "URL of a vLLM, SGLang or llama-server that serves the model (default: it runs in this node)",
+  "server-key": "API key for that server",
+  "server-model": "that server's name of the model (default: the first it lists)",
+  "weights-sha256": "with --server: instead of hashing the weights in --model",
   name: "model id to declare (default: file name)",
   host: "address to listen on (default 127.0.0.1; others need a token)",
   port: "port (default 8090; 0 takes a free one)",
@@ -70,8 +83,10 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
   if (!LOOPBACK.has(host) && token === undefined) throw invalid("token", "is needed to listen beyond this machine");
   const profilePath = get("profile") ?? existing(join(dirname(modelPath), "profiles", `${fileName}.json`));
   const attack = get("attack");
+  const server = readServer(get);
   return {
     modelPath,
+    ...(server && { server }),
     name: get("name") ?? fileName,
     host,
     port: integer("port", 8090, 0, 65_535),
@@ -95,6 +110,25 @@ function parse(args: readonly string[]): Partial<Record<OptionName, string>> {
   } catch (cause) {
     throw new KaratError("invalid_config", "unknown or incomplete flag", { option: null }, cause);
   }
+}
+
+function readServer(get: (name: OptionName) => string | undefined): ServerSettings | undefined {
+  const baseUrl = get("server");
+  const [apiKey, serverModel, weightsSha256] = [get("server-key"), get("server-model"), get("weights-sha256")];
+  if (baseUrl === undefined) {
+    if (apiKey ?? serverModel ?? weightsSha256) throw invalid("server", "is needed by its other settings");
+    return undefined;
+  }
+  if (!/^https?:\/\//.test(baseUrl) || !URL.canParse(baseUrl)) throw invalid("server", "must be an http(s) URL");
+  if (weightsSha256 !== undefined && !/^[0-9a-f]{64}$/.test(weightsSha256)) {
+    throw invalid("weights-sha256", "must be 64 lower-case hex digits");
+  }
+  return {
+    baseUrl,
+    ...(apiKey === undefined ? {} : { apiKey }),
+    ...(serverModel === undefined ? {} : { serverModel }),
+    ...(weightsSha256 === undefined ? {} : { weightsSha256 }),
+  };
 }
 
 function readAttack(value: string): Attack {

@@ -6,7 +6,8 @@ import { KaratError, type Logger } from "@karat/common";
 import { withAttack } from "./attack/attack.ts";
 import type { Config } from "./config.ts";
 import type { InferenceEngine } from "./engine/engine.ts";
-import { createLlamaEngine, type LlamaEngine } from "./engine/llama/llamaEngine.ts";
+import { createLlamaEngine } from "./engine/llama/llamaEngine.ts";
+import { createOpenAiEngine } from "./engine/openai/openaiEngine.ts";
 import { createApp } from "./http/app.ts";
 import { createNodeMetrics } from "./metrics.ts";
 import { codingOf } from "./service/artifact.ts";
@@ -24,7 +25,7 @@ export interface MlNode {
 export async function startMlNode(config: Config, logger: Logger): Promise<MlNode> {
   const shutdown = new AbortController();
   const profile = config.profilePath === undefined ? undefined : await loadProfile(config.profilePath);
-  const honest = await createLlamaEngine({ ...config, id: config.name, logger: logger.child({ component: "engine" }) });
+  const honest = await createEngine(config, logger);
   let engine: InferenceEngine = honest;
   try {
     if (config.attack) engine = await withAttack(honest, config, logger);
@@ -50,7 +51,7 @@ export async function startMlNode(config: Config, logger: Logger): Promise<MlNod
       port: (server.address() as AddressInfo).port,
       engine,
       get enginePid() {
-        return honest.pid;
+        return "pid" in honest ? honest.pid : undefined;
       },
       close: () => {
         closing ??= drain();
@@ -76,7 +77,17 @@ export async function startMlNode(config: Config, logger: Logger): Promise<MlNod
   }
 }
 
-function warnAboutProfile(profileHash: string | undefined, engine: LlamaEngine, logger: Logger): void {
+async function createEngine(config: Config, logger: Logger) {
+  const { server, name: id, contextSize, sequences, maxWaiting, modelPath } = config;
+  if (server === undefined) {
+    return createLlamaEngine({ ...config, id, logger: logger.child({ component: "engine" }) });
+  }
+  const engine = await createOpenAiEngine({ ...server, modelPath, id, contextSize, sequences, maxWaiting });
+  logger.info({ server: engine.server, ...engine.capabilities, build: engine.info().build }, "inference server");
+  return engine;
+}
+
+function warnAboutProfile(profileHash: string | undefined, engine: InferenceEngine, logger: Logger): void {
   const { weightsSha256, id } = engine.info();
   if (profileHash === undefined) logger.warn({ model: id }, "no calibration profile: every score will abstain");
   else if (profileHash !== weightsSha256) {

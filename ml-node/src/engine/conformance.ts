@@ -7,7 +7,8 @@ import type { GeneratedToken, GenerateJob, InferenceEngine } from "./engine.ts";
 const CHAT = { messages: [{ role: "user", content: "What does os.path.join() do?" }] } as const;
 
 export function describeEngine(name: string, create: () => Promise<InferenceEngine>): void {
-  describe(`${name} as an inference engine`, () => {
+  // Some engines answer over HTTP, token by token.
+  describe(`${name} as an inference engine`, { timeout: 120_000 }, () => {
     let engine: InferenceEngine;
     let promptIds: number[];
 
@@ -153,13 +154,12 @@ export function describeEngine(name: string, create: () => Promise<InferenceEngi
 
     it("scores an answer by one prefill close to what generating it reported", async () => {
       const tokens = await generate({ maxTokens: 60, seed: new Uint8Array(32).fill(9) });
-      const wanted = tokens.map(() => [1, 2]);
-      const positions = await engine.score({ promptIds, outputIds: ids(tokens), top: 70, wanted });
+      const positions = await engine.score({ promptIds, outputIds: ids(tokens), top: 70 });
       expect(positions).toHaveLength(tokens.length);
       for (const [i, token] of tokens.entries()) {
         const own = new Map(positions[i]!.map((entry) => [entry.id, entry.logprob]));
         expect(own.size).toBe(positions[i]!.length);
-        expect([...own.keys()]).toEqual(expect.arrayContaining([1, 2, token.id]));
+        expect([...own.keys()]).toEqual(expect.arrayContaining([token.id]));
         for (const { id, logprob } of token.top.slice(0, 20))
           expect(Math.abs(own.get(id)! - logprob)).toBeLessThan(0.2);
         const sorted = positions[i]!.map((entry) => entry.logprob);

@@ -76,13 +76,11 @@ export interface ScoreJob {
   outputIds: readonly number[];
   /** How many of the most likely tokens to report at each output position, 0…128. */
   top: number;
-  /** Further ids wanted at each output position (as long as `outputIds`), for example those of an artifact. */
-  wanted?: readonly (readonly number[])[];
   /** The request's constraint with its maximum of tokens: at each position, the `top` most likely of the tokens it allows come along. */
   constrained?: { constraint: Constraint; maxTokens: number };
 }
 
-/** The model's own view of one output position: most likely tokens first; wanted ids and the output id are included. */
+/** The model's own view of one output position: most likely tokens first; the output id is included. */
 export type PositionLogprobs = readonly TokenLogprob[];
 
 /** `ready`: serving. `starting`: not yet, or again. `failed`: the engine does not come up. */

@@ -1,6 +1,4 @@
 /** The embedded engine: llama.cpp (node-llama-cpp) on a GGUF file, in a child process. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { KaratError, type Logger, silentLogger } from "@karat/common";
 import { Channel } from "../channel.ts";
 import type {
@@ -14,6 +12,8 @@ import type {
   ScoreJob,
   Vocabulary,
 } from "../engine.ts";
+import { invalidPrompt, JobChecks } from "../jobChecks.ts";
+import { sha256OfFile } from "../modelHash.ts";
 import { cancelled, Slots, throwIfCancelled } from "../slots.ts";
 import { quantizationOf, readGgufHeader } from "./gguf.ts";
 import { type KvCacheType, unpackPositions } from "./messages.ts";
@@ -99,12 +99,14 @@ class EmbeddedEngine implements LlamaEngine {
   readonly #info: ModelInfo;
   readonly #supervisor: Supervisor;
   readonly #slots: Slots;
+  readonly #checks: JobChecks;
 
   constructor(info: ModelInfo, vocabulary: Vocabulary, supervisor: Supervisor, slots: Slots) {
     this.#info = info;
     this.vocabulary = vocabulary;
     this.#supervisor = supervisor;
     this.#slots = slots;
+    this.#checks = new JobChecks(vocabulary, info.contextLength);
   }
 
   get pid(): number | undefined {
@@ -128,7 +130,7 @@ class EmbeddedEngine implements LlamaEngine {
   }
 
   async render(input: PromptInput): Promise<number[]> {
-    this.#checkInput(input);
+    this.#checks.input(input);
     await this.#supervisor.ready();
     const { promise, resolve, reject } = Promise.withResolvers<number[]>();
     this.#supervisor.submit(
@@ -147,11 +149,9 @@ class EmbeddedEngine implements LlamaEngine {
   }
 
   async *generate(job: GenerateJob, signal?: AbortSignal): AsyncGenerator<GeneratedToken> {
-    this.#checkIds(job.promptIds);
-    this.#checkLength(job.promptIds.length, job.maxTokens);
+    this.#checks.generate(job);
     const tokens = new Channel<GeneratedToken>(); // holds at most maxTokens
     const { prefixIds = [], onAccepted, ...sent } = job;
-    this.#checkPrefix(prefixIds, job.maxTokens);
     const stop = await this.#submit(
       { type: "generate", prefixIds, ...sent },
       (reply) => {
@@ -172,9 +172,7 @@ class EmbeddedEngine implements LlamaEngine {
   }
 
   async score(job: ScoreJob, signal?: AbortSignal): Promise<PositionLogprobs[]> {
-    this.#checkIds(job.promptIds);
-    this.#checkIds(job.outputIds);
-    this.#checkLength(job.promptIds.length, job.outputIds.length);
+    this.#checks.score(job);
     const { promise, resolve, reject } = Promise.withResolvers<PositionLogprobs[]>();
     await this.#submit(
       { type: "score", ...job },
@@ -231,52 +229,4 @@ class EmbeddedEngine implements LlamaEngine {
     signal?.addEventListener("abort", onAbort, { once: true });
     return onAbort;
   }
-
-  /** A text that cannot fit however it is tokenised is not worth the engine's time. */
-  #checkInput(input: PromptInput): void {
-    if ("prompt" in input && typeof input.prompt !== "string") {
-      this.#checkIds(input.prompt);
-    } else {
-      const texts = "messages" in input ? input.messages.map(({ content }) => content) : [String(input.prompt)];
-      const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-      this.#checkLength(Math.floor(bytes / this.vocabulary.longest), 1);
-    }
-  }
-
-  #checkIds(ids: readonly number[]): void {
-    if (ids.length === 0) throw invalidPrompt("there are no tokens");
-    const size = this.vocabulary.size;
-    if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id < size)) {
-      throw invalidPrompt("a token id is outside the vocabulary");
-    }
-  }
-
-  /** An answer that has ended cannot be continued. */
-  #checkPrefix(ids: readonly number[], maxTokens: number): void {
-    if (ids.length === 0) return;
-    this.#checkIds(ids);
-    if (ids.length >= maxTokens) throw invalidPrompt("the prefix leaves no token to generate");
-    const stops = this.vocabulary.stopTokenIds;
-    if (ids.some((id) => stops.includes(id))) throw invalidPrompt("a stop token is in the prefix");
-  }
-
-  /** llama.cpp would silently drop the beginning of what does not fit, so it is refused before evaluation. */
-  #checkLength(promptTokens: number, outputTokens: number): void {
-    const contextLength = this.#info.contextLength;
-    if (outputTokens >= 1 && promptTokens + outputTokens <= contextLength - 1) return;
-    throw new KaratError(
-      "context_length_exceeded",
-      `This model's maximum context length is ${contextLength - 1} tokens; the request asks for ${promptTokens} in the prompt and ${outputTokens} in the answer.`,
-      { prompt_tokens: promptTokens, max_tokens: outputTokens, context_length: contextLength },
-    );
-  }
-}
-
-const invalidPrompt = (reason: string): KaratError =>
-  new KaratError("invalid_prompt", "the prompt cannot be used", { reason });
-
-async function sha256OfFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
-  return hash.digest("hex");
 }

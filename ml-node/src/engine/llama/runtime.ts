@@ -155,10 +155,9 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
             const { top, ids: further } = wanted(answer, allowed, job.top);
             logits += top + further.length;
             if (items.length > 0 && logits > MAX_LOGITS_PER_PIECE) break;
-            const explicit = [chosen, ...(job.wanted?.[position] ?? [])];
             answer?.accept(chosen);
-            items.push([id, wantTop(top, [...new Set([...explicit, ...further])] as Token[])]);
-            shown.push({ allowed, explicit, biased: answer?.biasedIds ?? [] });
+            items.push([id, wantTop(top, [...new Set([chosen, ...further])] as Token[])]);
+            shown.push({ allowed, chosen, biased: answer?.biasedIds ?? [] });
           }
           const outputs = await sequence.controlledEvaluate(items);
           for (const [i, output] of outputs.slice(outputs.length - shown.length).entries()) {
@@ -205,14 +204,14 @@ const wanted = (answer: ConstrainedAnswer | undefined, allowed: Allowed | undefi
 /** What is shown of a position beside its most likely tokens. */
 interface Shown {
   allowed: Allowed | undefined;
-  explicit: readonly number[];
+  chosen: number;
   biased: readonly number[];
 }
 
 /** Of more logits than were wanted (a constraint needs many to be sure of its best): the `top` likeliest, and as many allowed ones. */
-function mostLikely(logprobs: TokenLogprob[], top: number, { allowed, explicit, biased }: Shown): TokenLogprob[] {
+function mostLikely(logprobs: TokenLogprob[], top: number, { allowed, chosen, biased }: Shown): TokenLogprob[] {
   if (!allowed) return logprobs;
-  const named = new Set([...explicit, ...biased]);
+  const named = new Set([chosen, ...biased]);
   let left = top + biased.length;
   return logprobs.filter(({ id }, rank) => rank < top || named.has(id) || (allowed.has(id) && left-- > 0));
 }

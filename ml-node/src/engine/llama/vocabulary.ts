@@ -49,7 +49,7 @@ export function vocabularyOf(header: GgufHeader, stopTokenIds: readonly number[]
 }
 
 /** GPT-2's reversible map: each byte is written as one printable character. */
-function byteLevel(): (token: string) => Uint8Array {
+export function byteLevel(): (token: string) => Uint8Array {
   const byteOf = new Map<string, number>();
   let next = 256;
   for (let byte = 0; byte < 256; byte++) {
@@ -68,7 +68,7 @@ function byteLevel(): (token: string) => Uint8Array {
 }
 
 /** SentencePiece: "<0x0A>" is one byte, "▁" is a space. */
-function sentencePiece(token: string): Uint8Array {
+export function sentencePiece(token: string): Uint8Array {
   const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)?.[1];
   return byte === undefined
     ? new TextEncoder().encode(token.replaceAll("▁", " "))

@@ -1,0 +1,68 @@
+/** What every engine refuses before it evaluates anything. */
+import { KaratError } from "@karat/common";
+import type { GenerateJob, PromptInput, ScoreJob, Vocabulary } from "./engine.ts";
+
+export class JobChecks {
+  readonly #vocabulary: Vocabulary;
+  readonly #contextLength: number;
+
+  constructor(vocabulary: Vocabulary, contextLength: number) {
+    this.#vocabulary = vocabulary;
+    this.#contextLength = contextLength;
+  }
+
+  generate({ promptIds, prefixIds = [], maxTokens }: GenerateJob): void {
+    this.ids(promptIds);
+    this.#length(promptIds.length, maxTokens);
+    this.#prefix(prefixIds, maxTokens);
+  }
+
+  score({ promptIds, outputIds }: ScoreJob): void {
+    this.ids(promptIds);
+    this.ids(outputIds);
+    this.#length(promptIds.length, outputIds.length);
+  }
+
+  /** A text that cannot fit however it is tokenised is not worth the engine's time. */
+  input(input: PromptInput): void {
+    if ("prompt" in input && typeof input.prompt !== "string") {
+      this.ids(input.prompt);
+    } else {
+      const texts = "messages" in input ? input.messages.map(({ content }) => content) : [String(input.prompt)];
+      const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+      this.#length(Math.floor(bytes / this.#vocabulary.longest), 1);
+    }
+  }
+
+  /** One token at least, all of the vocabulary. */
+  ids(ids: readonly number[]): void {
+    if (ids.length === 0) throw invalidPrompt("there are no tokens");
+    const size = this.#vocabulary.size;
+    if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id < size)) {
+      throw invalidPrompt("a token id is outside the vocabulary");
+    }
+  }
+
+  /** An answer that has ended cannot be continued. */
+  #prefix(ids: readonly number[], maxTokens: number): void {
+    if (ids.length === 0) return;
+    this.ids(ids);
+    if (ids.length >= maxTokens) throw invalidPrompt("the prefix leaves no token to generate");
+    const stops = this.#vocabulary.stopTokenIds;
+    if (ids.some((id) => stops.includes(id))) throw invalidPrompt("a stop token is in the prefix");
+  }
+
+  /** llama.cpp would silently drop the beginning of what does not fit, so it is refused before evaluation. */
+  #length(promptTokens: number, outputTokens: number): void {
+    const contextLength = this.#contextLength;
+    if (outputTokens >= 1 && promptTokens + outputTokens <= contextLength - 1) return;
+    throw new KaratError(
+      "context_length_exceeded",
+      `This model's maximum context length is ${contextLength - 1} tokens; the request asks for ${promptTokens} in the prompt and ${outputTokens} in the answer.`,
+      { prompt_tokens: promptTokens, max_tokens: outputTokens, context_length: contextLength },
+    );
+  }
+}
+
+export const invalidPrompt = (reason: string): KaratError =>
+  new KaratError("invalid_prompt", "the prompt cannot be used", { reason });
