@@ -287,7 +287,7 @@ export class KaratApp implements Application {
 
   /** A fresh branch of what is committed, or of the genesis that waits for its first block. */
   #base(): State {
-    const state = new State(this.#store);
+    const state = new State(this.#store, true);
     this.#genesis?.flushTo(state);
     return state;
   }

@@ -14,14 +14,18 @@ export class State implements StateSource {
   readonly #source: StateSource;
   readonly #overlays = new Map<string, Overlay>();
 
-  constructor(source: StateSource) {
+  readonly #remember: boolean;
+
+  /** `remember`: see Overlay; for a source that stays as it is. */
+  constructor(source: StateSource, remember = false) {
     this.#source = source;
+    this.#remember = remember;
   }
 
   store(name: string): Writer {
     let overlay = this.#overlays.get(name);
     if (overlay === undefined) {
-      overlay = new Overlay(this.#source.reader(name));
+      overlay = new Overlay(this.#source.reader(name), this.#remember);
       this.#overlays.set(name, overlay);
     }
     return overlay;

@@ -3,6 +3,9 @@ import { checkKey, checkValue } from "./limits.ts";
 import { SortedKeys } from "./sortedKeys.ts";
 import type { Change, Range, Reader, Writer } from "./types.ts";
 
+/** Most bytes of keys and values that an overlay remembers of the reader below. */
+const MAX_REMEMBERED = 32 * 1024 * 1024;
+
 /**
  * Buffered writes over a Reader. A transaction or a message runs in its own overlay: `flushTo` keeps what it did,
  * dropping the overlay rolls it back. Overlays nest.
@@ -12,32 +15,46 @@ import type { Change, Range, Reader, Writer } from "./types.ts";
  */
 export class Overlay implements Writer {
   readonly #parent: Reader;
+  readonly #above: Overlay | undefined;
   readonly #writes = new Map<string, Change>();
-  readonly #order = new SortedKeys();
+  readonly #read: Map<string, Uint8Array | undefined> | undefined;
+  #room = MAX_REMEMBERED;
+  /** Made by the first iteration: most overlays never see one. */
+  #order: SortedKeys | undefined;
 
-  constructor(parent: Reader) {
+  /**
+   * `remember`: what was read of the parent is not read again, which a block over a committed store gains from, for it reads
+   * the same parameters and accounts all the time. The parent must then not change while the overlay is in use.
+   */
+  constructor(parent: Reader, remember = false) {
     this.#parent = parent;
+    this.#read = remember ? new Map() : undefined;
+    this.#above = parent instanceof Overlay ? parent : undefined;
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    const own = this.#writes.get(toBinary(key));
-    return own === undefined ? this.#parent.get(key) : own[1];
+    return this.#lookup(toBinary(key), key);
   }
 
   has(key: Uint8Array): boolean {
-    const own = this.#writes.get(toBinary(key));
-    return own === undefined ? this.#parent.has(key) : own[1] !== undefined;
+    const binary = toBinary(key);
+    for (let overlay: Overlay = this; ; overlay = overlay.#above) {
+      const own = overlay.#writes.get(binary);
+      if (own !== undefined) return own[1] !== undefined;
+      if (overlay.#above !== undefined) continue;
+      return overlay.#read?.get(binary) !== undefined || overlay.#parent.has(key);
+    }
   }
 
   set(key: Uint8Array, value: Uint8Array): void {
     checkKey(key);
     checkValue(value);
-    this.#write(key, value);
+    this.#write(toBinary(key), [key, value]);
   }
 
   delete(key: Uint8Array): void {
     checkKey(key);
-    this.#write(key, undefined);
+    this.#write(toBinary(key), [key, undefined]);
   }
 
   *iterate(range: Range = {}): Generator<readonly [Uint8Array, Uint8Array]> {
@@ -67,33 +84,62 @@ export class Overlay implements Writer {
 
   /** The writes, sorted by key, each key once: what a ChangeSet wants. */
   changes(): Change[] {
-    return Array.from(this.#order, (key) => this.#writes.get(key)!);
+    return Array.from(this.#sorted(), (key) => this.#writes.get(key)!);
   }
 
-  /** Repeats the writes on `writer`, in byte order. */
+  /** Repeats the writes on `writer`. */
   flushTo(writer: Writer): void {
+    if (writer instanceof Overlay) {
+      for (const [binary, change] of this.#writes) writer.#write(binary, change);
+      return;
+    }
     for (const [key, value] of this.changes()) {
       if (value === undefined) writer.delete(key);
       else writer.set(key, value);
     }
   }
 
-  #write(key: Uint8Array, value: Uint8Array | undefined): void {
-    const binary = toBinary(key);
-    if (!this.#writes.has(binary)) this.#order.add(binary);
-    this.#writes.set(binary, [key, value]);
+  #lookup(binary: string, key: Uint8Array): Uint8Array | undefined {
+    for (let overlay: Overlay = this; ; overlay = overlay.#above) {
+      const own = overlay.#writes.get(binary);
+      if (own !== undefined) return own[1];
+      if (overlay.#above === undefined) return overlay.#readBelow(binary, key);
+    }
+  }
+
+  #readBelow(binary: string, key: Uint8Array): Uint8Array | undefined {
+    const read = this.#read;
+    if (read === undefined) return this.#parent.get(key);
+    const known = read.get(binary);
+    if (known !== undefined || read.has(binary)) return known;
+    const value = this.#parent.get(key);
+    this.#room -= key.length + (value?.length ?? 0);
+    if (this.#room > 0) read.set(binary, value);
+    return value;
+  }
+
+  #write(binary: string, change: Change): void {
+    if (this.#order !== undefined && !this.#writes.has(binary)) this.#order.add(binary);
+    this.#writes.set(binary, change);
+  }
+
+  #sorted(): SortedKeys {
+    // Strings of one character per byte: their order is that of the bytes.
+    this.#order ??= SortedKeys.of([...this.#writes.keys()].sort());
+    return this.#order;
   }
 
   /** The first own write in the range that lies beyond `passed` in the direction of travel. */
   #step(range: Range, passed: string | undefined): Change | undefined {
+    if (this.#writes.size === 0) return undefined;
     const start = range.start === undefined ? undefined : toBinary(range.start);
     const end = range.end === undefined ? undefined : toBinary(range.end);
     let key: string | undefined;
     if (range.reverse === true) {
-      key = this.#order.previous(passed ?? end);
+      key = this.#sorted().previous(passed ?? end);
       if (key !== undefined && start !== undefined && key < start) return undefined;
     } else {
-      key = this.#order.next(passed ?? start, passed !== undefined);
+      key = this.#sorted().next(passed ?? start, passed !== undefined);
       if (key !== undefined && end !== undefined && key >= end) return undefined;
     }
     return key === undefined ? undefined : this.#writes.get(key);

@@ -7,6 +7,13 @@ const MAX_RUN = 512;
 export class SortedKeys {
   readonly #runs: string[][] = [];
 
+  /** A set of these keys, which are sorted and distinct. */
+  static of(sorted: readonly string[]): SortedKeys {
+    const keys = new SortedKeys();
+    for (let at = 0; at < sorted.length; at += MAX_RUN / 2) keys.#runs.push(sorted.slice(at, at + MAX_RUN / 2));
+    return keys;
+  }
+
   /** Adds a key that is not in the set. */
   add(key: string): void {
     const at = Math.min(this.#runAtOrAfter(key), this.#runs.length - 1);
