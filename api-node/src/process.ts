@@ -146,7 +146,7 @@ export async function startNode(
         healthRoutes(readiness),
         chainRoutes({ view, query: () => view.client.query }),
         clientRoutes(view, notices),
-        payloadRoutes(payloads, authentication),
+        payloadRoutes(payloads, authentication, (id) => view.client.query.check(id)),
       ],
     },
   );

@@ -11,6 +11,7 @@ import { createOpenAiEngine } from "./engine/openai/openaiEngine.ts";
 import { createApp } from "./http/app.ts";
 import { createNodeMetrics } from "./metrics.ts";
 import { codingOf } from "./service/artifact.ts";
+import { Prefills } from "./service/prefills.ts";
 import { loadProfile } from "./service/profile.ts";
 
 export interface MlNode {
@@ -34,6 +35,7 @@ export async function startMlNode(config: Config, logger: Logger): Promise<MlNod
       engine,
       profile,
       artifact: codingOf(profile),
+      prefills: new Prefills(),
       metrics: createNodeMetrics(engine),
       logger,
       startedAt: Math.floor(Date.now() / 1000),

@@ -1,12 +1,17 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChainClient, TxSender } from "@karat/client";
 import { authorize } from "@karat/client";
 import { KaratError, newPrivateKey, sha256, silentLogger, utf8 } from "@karat/common";
 import { inference, sign, typeUrls, verification } from "@karat/proto";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { checkCommitment } from "@karat/rules";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { DutyRunner } from "./duties.ts";
+import { Openings } from "./openings.ts";
 import { Scorer } from "./score.ts";
 
 const { Verdict } = verification;
@@ -38,11 +43,15 @@ const record = inference.Inference.fromPartial({
 let ml: Server;
 let mlUrl: string;
 let answer: { status: number; body: string };
+let prefill: { status: number; body: string };
 let asked: Record<string, unknown>[];
+let dir: string;
 let scorer: Scorer;
 let stop: AbortController;
 beforeEach(async () => {
   asked = [];
+  dir = mkdtempSync(join(tmpdir(), "karat-duties-"));
+  prefill = { status: 200, body: JSON.stringify({ values_hash: "ab".repeat(32), gated_margins: 3, positions: 20 }) };
   stop = new AbortController();
   answer = {
     status: 200,
@@ -51,8 +60,9 @@ beforeEach(async () => {
   ml = createServer(async (incoming, outgoing) => {
     let body = "";
     for await (const chunk of incoming) body += chunk;
-    asked.push(JSON.parse(body));
-    outgoing.writeHead(answer.status).end(answer.body);
+    asked.push({ url: incoming.url, ...JSON.parse(body) });
+    const given = incoming.url === "/karat/v1/score/prefill" ? prefill : answer;
+    outgoing.writeHead(given.status).end(given.body);
   });
   await new Promise<void>((resolve) => ml.listen(0, "127.0.0.1", resolve));
   mlUrl = `http://127.0.0.1:${(ml.address() as AddressInfo).port}`;
@@ -63,24 +73,35 @@ afterEach(async () => {
   await scorer.close();
   ml.close();
   ml.closeAllConnections();
+  rmSync(dir, { recursive: true, force: true });
 });
 
 interface World {
   inline?: boolean;
   payload?: boolean;
   refuseFirst?: boolean;
+  /** How often the chain says that others of the committee may still commit. */
+  stillCommitting?: number;
+  /** Whether the artifact never opens. */
+  sealed?: boolean;
+  /** Whether the chain wants an earlier output judged together with this one. */
+  pooled?: boolean;
 }
 
 /** A chain with one open duty, and the verdicts that reach it. */
-function world({ inline = true, payload = false, refuseFirst = false }: World = {}): {
+function world(options: World = {}): {
   runner: DutyRunner;
   verdicts: verification.VerdictRecord[];
+  commitments: verification.CheckCommitment[];
 } {
+  const { inline = true, payload = inline, refuseFirst = false, sealed = false } = options;
+  const pooled = options.pooled ? [id] : [];
+  let stillCommitting = options.stillCommitting ?? 0;
   const verdicts: verification.VerdictRecord[] = [];
+  const commitments: verification.CheckCommitment[] = [];
   const finish = inference.FinishRecord.fromPartial({
     inferenceId: id,
     tokenIds: inline ? [1, 2] : [],
-    artifact: inline ? utf8("artifact") : new Uint8Array(),
   });
   const start = inference.StartRecord.fromPartial({
     ...authorization,
@@ -91,12 +112,14 @@ function world({ inline = true, payload = false, refuseFirst = false }: World = 
     { typeUrl: typeUrls.startInferences, value: { sender: "x", records: [start] } },
     { typeUrl: typeUrls.finishInferences, value: { sender: "x", records: [finish] } },
   ];
-  const duty = verification.Duty.fromPartial({ inferenceId: id, deadlineHeight: 20n });
+  const duty = (): verification.Duty =>
+    verification.Duty.fromPartial({ inferenceId: id, deadlineHeight: 20n, ...commitments.at(-1) });
   const chain = {
     chainId: "karat-1",
     query: {
-      pendingDuties: async () => (verdicts.length === 0 ? [duty] : []),
+      pendingDuties: async () => (verdicts.length === 0 ? [duty()] : []),
       inference: async () => record,
+      check: async () => verification.Check.fromPartial({ inferenceId: id, pooled }),
       beacon: async () => ({ height: 5n, beacon: new Uint8Array(32) }),
     },
     txSearch: async () => [{ bytes: new Uint8Array() }],
@@ -105,27 +128,33 @@ function world({ inline = true, payload = false, refuseFirst = false }: World = 
   let refusals = refuseFirst ? 1 : 0;
   const sender = {
     address: "karat1validator",
-    async send([message]: [{ value: verification.MsgSubmitVerdicts }]) {
+    async send([{ typeUrl, value }]: [{ typeUrl: string; value: object }]) {
       if (refusals-- > 0) throw new KaratError("chain_unavailable", "away");
-      verdicts.push(...message.value.verdicts);
-      const results = message.value.verdicts.map(({ inferenceId }) => ({ inferenceId, code: 0, log: "" }));
+      const code = typeUrl === typeUrls.submitVerdicts && stillCommitting-- > 0 ? 14 : 0;
+      if (typeUrl === typeUrls.commitChecks) commitments.push(...(value as verification.MsgCommitChecks).commitments);
+      else if (code === 0) verdicts.push(...(value as verification.MsgSubmitVerdicts).verdicts);
+      const results = [{ inferenceId: id, code, log: "" }];
       return { responses: [verification.MsgSubmitVerdictsResponse.encode({ results }).finish()] };
     },
   } as unknown as TxSender;
-  const fetched = { request, finish: { tokenIds: [1, 2], artifact: utf8("artifact") } };
-  const payloads = async () => (payload ? fetched : undefined);
+  // What the payload stores give before and after the commitment.
+  const payloads = async () => {
+    const artifact = commitments.length > 0 && !sealed ? utf8("artifact") : new Uint8Array();
+    return payload ? { request, finish: { tokenIds: [1, 2], artifact } } : undefined;
+  };
   const runner = new DutyRunner({
     chain,
     sender,
     scorer,
     payloads,
+    openings: new Openings(dir),
     operator: "karat1me",
     concurrency: 1,
     log: silentLogger,
     signal: stop.signal,
     onVerdict() {},
   });
-  return { runner, verdicts };
+  return { runner, verdicts, commitments };
 }
 
 async function verdictOf(options?: World): Promise<verification.VerdictRecord> {
@@ -143,10 +172,14 @@ test("a duty is scored on the recorded request and output, and its verdict sent 
     verdict: Verdict.VALID,
     pBucket: 1,
     distanceMicros: 12_000n,
-    gatedMargins: 2,
+    gatedMargins: 3,
     positions: 20,
+    valuesHash: new Uint8Array(32).fill(0xab),
   });
-  expect(asked[0]).toMatchObject({
+  expect(verdict.salt).toHaveLength(32);
+  expect(asked.map(({ url }) => url)).toEqual(["/karat/v1/score/prefill", "/karat/v1/score"]);
+  expect(asked[0]).not.toHaveProperty("artifact");
+  expect(asked[1]).toMatchObject({
     model: "m",
     messages: [{ role: "user", content: "hi" }],
     max_tokens: 20,
@@ -162,7 +195,7 @@ test("a failed check is an invalid verdict", async () => {
 });
 
 test("a request that the engine refuses is an abstention, never a pass", async () => {
-  answer = { status: 400, body: '{"error":{}}' };
+  prefill = { status: 400, body: '{"error":{}}' };
   expect((await verdictOf()).verdict).toBe(Verdict.ABSTAIN);
 });
 
@@ -172,15 +205,81 @@ test("what is not on chain comes from the payload stores, and what nobody has is
 });
 
 test("an ML node that cannot score now leaves the duty open for the next look", async () => {
-  answer = { status: 503, body: "" };
+  prefill = { status: 503, body: "" };
   const { runner, verdicts } = world();
   await runner.refresh(10n);
   for (let i = 0; i < 200 && runner.open.length > 0; i++) await sleep(10);
   expect(verdicts).toEqual([]);
-  answer = { status: 200, body: '{"verdict":"pass","p_bucket":0,"statistics":{}}' };
+  prefill = { status: 200, body: JSON.stringify({ values_hash: "cd".repeat(32), gated_margins: 0, positions: 2 }) };
   await runner.refresh(11n);
   for (let i = 0; i < 200 && verdicts.length === 0; i++) await sleep(10);
   expect(verdicts[0]?.verdict).toBe(Verdict.VALID);
+});
+
+test("what was committed is what the verdict opens", async () => {
+  const { runner, verdicts, commitments } = world();
+  await runner.refresh(10n);
+  await vi.waitFor(() => expect(verdicts).toHaveLength(1));
+  const { valuesHash, salt, gatedMargins, positions } = verdicts[0]!;
+  const values = {
+    chainId: "karat-1",
+    inferenceId: id,
+    validator: "karat1me",
+    valuesHash,
+    salt,
+    gatedMargins,
+    positions,
+  };
+  expect(commitments).toEqual([{ inferenceId: id, commitment: checkCommitment(values) }]);
+});
+
+test("an answer that is impossible whatever the artifact says is committed to as such, and invalid", async () => {
+  prefill.body = '{"verdict":"fail","p_bucket":10,"reason":"prompt_hash","statistics":{}}';
+  expect(await verdictOf()).toMatchObject({ verdict: Verdict.INVALID, positions: 0 });
+  expect(asked).toHaveLength(1);
+});
+
+test("after a restart the opening of the commitment that is on chain is still known", async () => {
+  const { runner, verdicts, commitments } = world({ sealed: true });
+  await runner.refresh(10n);
+  await vi.waitFor(() => expect(runner.open).toEqual([]));
+  expect([commitments.length, verdicts.length]).toEqual([1, 0]);
+  const again = world();
+  again.commitments.push(...commitments);
+  await again.runner.refresh(11n);
+  await vi.waitFor(() => expect(again.verdicts).toHaveLength(1));
+  expect(again.commitments).toEqual(commitments);
+  expect(asked.map(({ url }) => url)).toEqual(["/karat/v1/score/prefill", "/karat/v1/score"]);
+});
+
+test("an artifact that does not open is unavailable only when the deadline comes near", async () => {
+  const { runner, verdicts } = world({ sealed: true });
+  await runner.refresh(10n);
+  await vi.waitFor(() => expect(runner.open).toEqual([]));
+  expect(verdicts).toEqual([]);
+  await runner.refresh(18n);
+  await vi.waitFor(() => expect(verdicts).toHaveLength(1));
+  expect(verdicts[0]).toMatchObject({ verdict: Verdict.UNAVAILABLE, positions: 20 });
+});
+
+test("outputs that the chain has pooled are asked about and judged together", async () => {
+  await verdictOf({ pooled: true });
+  const [blind, opened] = asked as { pooled: Record<string, unknown>[] }[];
+  expect(blind!.pooled).toHaveLength(1);
+  expect(blind!.pooled[0]).toMatchObject({ token_ids: [1, 2] });
+  expect(blind!.pooled[0]).not.toHaveProperty("artifact");
+  expect(opened!.pooled).toMatchObject([{ token_ids: [1, 2], artifact: expect.any(String) }]);
+});
+
+test("a verdict waits while other members of the committee may still commit", async () => {
+  const { runner, verdicts } = world({ stillCommitting: 2 });
+  await runner.refresh(10n);
+  for (let height = 11n; verdicts.length === 0; height++) {
+    await vi.waitFor(() => expect(asked).toHaveLength(2));
+    runner.block(height);
+    await sleep(5);
+  }
+  expect(verdicts[0]!.verdict).toBe(Verdict.VALID);
 });
 
 test("a verdict is sent again when the chain was away", async () => {

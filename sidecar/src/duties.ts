@@ -1,21 +1,30 @@
+import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ChainClient, isTransient, type TxSender } from "@karat/client";
-import { isKaratError, type Logger, messageOf, sha256, toHex, utf8 } from "@karat/common";
+import type { ChainClient, TxSender } from "@karat/client";
+import { KaratError, type Logger, messageOf, sha256, toHex, utf8 } from "@karat/common";
 import { typeUrls, verification } from "@karat/proto";
-import { gatherEvidence, type PayloadSource } from "./evidence.ts";
-import type { Scorer } from "./score.ts";
+import { checkCommitment } from "@karat/rules";
+import { type Evidence, gatherEvidence, openEvidence, type PayloadSource } from "./evidence.ts";
+import type { Opening, Openings } from "./openings.ts";
+import { RecordSender } from "./recordSender.ts";
+import { interpret, type Scored, type Scorer } from "./score.ts";
 
 const MAX_QUEUED = 1_000;
-const MAX_BATCH = 64;
-/** A verdict that ends a committee touches most: duties, standing, refund. */
-const GAS_PER_TX = 100_000n;
-const GAS_PER_VERDICT = 100_000n;
+const SALT_BYTES = 32;
+/** Members of the committee may still commit: the same verdict again with a later block. */
+const STILL_COMMITTING = 14;
+/** An artifact that has not opened so many blocks before the deadline will not. */
+const GIVE_UP_BLOCKS = 3n;
+const ASKED_AT_ONCE = 4;
+const RETRY_MS = 250;
+const { Verdict } = verification;
 
 export interface DutyOptions {
   readonly chain: ChainClient;
   readonly sender: TxSender;
   readonly scorer: Scorer;
   readonly payloads: PayloadSource;
+  readonly openings: Openings;
   /** Operator address. */
   readonly operator: string;
   readonly concurrency: number;
@@ -25,123 +34,167 @@ export interface DutyOptions {
 }
 
 /**
- * Works off the duties that the chain has open for this validator. The chain is the only memory: what is open there and
- * not in work here is taken up, so that a restart, a lost event or a verdict that did not get through loses nothing.
- * Verdicts leave in batches, one transaction at a time.
+ * Works off the duties that the chain has open for this validator, blindly: own values first, their salted hash on chain, and only then the
+ * executor's artifact and a verdict that opens the hash. The chain is the only memory beside the openings: what is open there and not in work
+ * here is taken up, so that a restart, a lost event or a verdict that did not get through loses nothing.
  */
 export class DutyRunner {
   readonly #options: DutyOptions;
+  readonly #commitments: RecordSender<verification.CheckCommitment>;
+  readonly #verdicts: RecordSender<verification.VerdictRecord>;
   readonly #waiting = new Map<string, verification.Duty>();
   readonly #active = new Set<string>();
-  #verdicts: verification.VerdictRecord[] = [];
-  #sending: Promise<void> | undefined;
+  /** Verdicts that wait for the other members of a committee. */
+  readonly #held = new Map<string, verification.VerdictRecord>();
+  #height = 0n;
 
   constructor(options: DutyOptions) {
     this.#options = options;
+    const { sender, log, signal } = options;
+    this.#commitments = new RecordSender({
+      sender,
+      log,
+      signal,
+      typeUrl: typeUrls.commitChecks,
+      messageOf: (address, commitments) => ({ sender: address, commitments }),
+    });
+    this.#verdicts = new RecordSender({
+      sender,
+      log,
+      signal,
+      typeUrl: typeUrls.submitVerdicts,
+      messageOf: (address, verdicts) => ({ sender: address, verdicts }),
+    });
   }
 
   /** Duties in work or waiting. */
   get open(): readonly string[] {
-    return [...this.#active, ...this.#waiting.keys()];
+    return [...this.#active, ...this.#waiting.keys(), ...this.#held.keys()];
   }
 
   /** Takes up what is open on chain. Called at the start, after each block that names this validator, and now and then. */
   async refresh(height: bigint): Promise<void> {
+    this.#height = height;
     const { chain, operator } = this.#options;
     for (const duty of await chain.query.pendingDuties(operator, 200)) {
       const id = toHex(duty.inferenceId);
-      if (this.#active.has(id) || this.#waiting.has(id) || duty.deadlineHeight <= height) continue;
+      if (this.#active.has(id) || this.#waiting.has(id) || this.#held.has(id)) continue;
+      if (duty.deadlineHeight <= height) continue;
       if (this.#waiting.size < MAX_QUEUED) this.#waiting.set(id, duty);
     }
     this.#pump();
+  }
+
+  /** With each block: verdicts that waited for others are sent again. */
+  block(height: bigint): void {
+    this.#height = height;
+    for (const [id, record] of this.#held) {
+      if (this.#active.has(id)) continue;
+      this.#held.delete(id);
+      this.#start(id, () => this.#reveal(id, record));
+    }
   }
 
   /** Waits until nothing is in work. */
   async drain(): Promise<void> {
     this.#waiting.clear();
     while (this.#active.size > 0) await sleep(20);
-    await this.#sending;
+    await Promise.all([this.#commitments.idle(), this.#verdicts.idle()]);
   }
 
   #pump(): void {
     for (const [id, duty] of this.#waiting) {
       if (this.#active.size >= this.#options.concurrency) return;
       this.#waiting.delete(id);
-      this.#active.add(id);
-      void this.#perform(id, duty);
+      this.#start(id, () => this.#perform(id, duty));
     }
+  }
+
+  #start(id: string, work: () => Promise<void>): void {
+    const { log } = this.#options;
+    this.#active.add(id);
+    work()
+      // Not lost: the duty stays open on chain and is taken up again by the next refresh, until its deadline.
+      .catch((error) => log.warn({ inference: id, error: messageOf(error) }, "Could not check an inference now."))
+      .finally(() => {
+        this.#active.delete(id);
+        this.#pump();
+      });
   }
 
   async #perform(id: string, duty: verification.Duty): Promise<void> {
-    const { log, onVerdict } = this.#options;
-    try {
-      const record = await this.#judge(duty);
-      log.info(
-        { inference: id, verdict: record.verdict, pBucket: record.pBucket, committee: duty.committee },
-        "Checked an inference.",
-      );
-      onVerdict(record.verdict);
-      this.#verdicts.push(record);
-      await this.#flush();
-    } catch (error) {
-      // Not lost: the duty stays open on chain and is taken up again by the next refresh, until its deadline.
-      log.warn({ inference: id, error: messageOf(error) }, "Could not check an inference now.");
-    } finally {
-      this.#active.delete(id);
-      this.#pump();
-    }
-  }
-
-  async #judge(duty: verification.Duty): Promise<verification.VerdictRecord> {
-    const { chain, payloads, scorer } = this.#options;
+    const { chain, payloads, scorer, openings, log } = this.#options;
     const { inferenceId } = duty;
-    const evidence = await gatherEvidence(chain, inferenceId, payloads);
-    const record = {
-      inferenceId,
-      pBucket: 0,
-      distanceMicros: 0n,
-      gatedMargins: 0,
-      positions: 0,
-      evidenceHash: new Uint8Array(),
-    };
-    if (!evidence) return { ...record, verdict: verification.Verdict.UNAVAILABLE };
-    const beacon = await chain.query.beacon(evidence.record.anchorHeight);
-    if (!beacon) return { ...record, verdict: verification.Verdict.ABSTAIN };
-    const { report, reason, ...scored } = await scorer.score(evidence, {
-      chainId: chain.chainId,
-      beacon: beacon.beacon,
-    });
-    this.#options.log.debug({ inference: toHex(inferenceId), reason, report }, "Scored.");
-    return { ...record, ...scored, evidenceHash: sha256(utf8(report)) };
-  }
-
-  /** One transaction at a time; verdicts that come meanwhile leave with the next. */
-  async #flush(): Promise<void> {
-    while (this.#verdicts.length > 0) {
-      this.#sending ??= this.#send().finally(() => {
-        this.#sending = undefined;
-      });
-      await this.#sending;
-    }
-  }
-
-  async #send(): Promise<void> {
-    const { sender, log, signal } = this.#options;
-    const verdicts = this.#verdicts.splice(0, MAX_BATCH);
-    const value = { sender: sender.address, verdicts };
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const gas = GAS_PER_TX + GAS_PER_VERDICT * BigInt(verdicts.length);
-        const tx = await sender.send([{ typeUrl: typeUrls.submitVerdicts, value }], { gas, timeoutBlocks: 5n, signal });
-        const { results } = verification.MsgSubmitVerdictsResponse.decode(tx.responses[0] ?? new Uint8Array());
-        for (const { inferenceId, code, log: why } of results) {
-          if (code !== 0) log.warn({ inference: toHex(inferenceId), code, why }, "The chain refused a verdict.");
+    const check = await chain.query.check(inferenceId);
+    const evidence = await gatherEvidence(chain, inferenceId, payloads, check?.pooled);
+    if (!evidence) return this.#reveal(id, verdictRecord(inferenceId, Verdict.UNAVAILABLE));
+    if (duty.commitment.length === 0) {
+      let opening = openings.get(id); // of an attempt that did not get through
+      if (!opening) {
+        const own = await scorer.prefill(evidence, chain.chainId);
+        if ("verdict" in own && own.verdict !== Verdict.INVALID) {
+          return this.#reveal(id, scoredRecord(inferenceId, own));
         }
-        return;
-      } catch (error) {
-        if (signal.aborted || attempt >= 20 || !(isTransient(error) || isKaratError(error, "tx_expired"))) throw error;
-        await sleep(Math.min(5_000, 250 * 2 ** attempt), undefined, { signal });
+        opening = openingOf(own);
       }
+      const code = await this.#commit(id, inferenceId, opening);
+      if (code !== 0) return;
     }
+    const opening = openings.get(id);
+    if (!opening) {
+      log.error({ inference: id }, "The opening of a commitment is lost: the duty cannot be answered.");
+      return;
+    }
+    const scored = opening.impossible ? interpret(opening.impossible) : await this.#scoreOpened(duty, evidence);
+    const record = scored ? scoredRecord(inferenceId, scored) : verdictRecord(inferenceId, Verdict.UNAVAILABLE);
+    const { valuesHash, salt, gatedMargins, positions } = opening;
+    await this.#reveal(id, { ...record, valuesHash, salt, gatedMargins, positions });
   }
+
+  /** Keeps the opening before the commitment can be on chain. */
+  async #commit(id: string, inferenceId: Uint8Array, opening: Opening): Promise<number> {
+    const { chain, openings, operator: validator } = this.#options;
+    openings.put(id, opening);
+    const commitment = checkCommitment({ chainId: chain.chainId, inferenceId, validator, ...opening });
+    return this.#commitments.send({ inferenceId, commitment });
+  }
+
+  /** Undefined when the artifact was not to be had until the deadline came near. */
+  async #scoreOpened(duty: verification.Duty, evidence: Evidence): Promise<Scored | undefined> {
+    for (let attempt = 0; attempt < ASKED_AT_ONCE; attempt++) {
+      const whole = await openEvidence(evidence, this.#options.payloads);
+      if (whole) return this.#options.scorer.score(whole, this.#options.chain.chainId);
+      // The node that has it may not have seen the block with the commitment yet.
+      await sleep(RETRY_MS, undefined, { signal: this.#options.signal });
+    }
+    if (this.#height + GIVE_UP_BLOCKS >= duty.deadlineHeight) return undefined;
+    throw new KaratError("payload_unavailable", "The artifact has not opened yet.");
+  }
+
+  async #reveal(id: string, record: verification.VerdictRecord): Promise<void> {
+    const { log, onVerdict, openings } = this.#options;
+    const code = await this.#verdicts.send(record);
+    if (code === STILL_COMMITTING) {
+      if (this.#held.size < MAX_QUEUED) this.#held.set(id, record);
+      return;
+    }
+    openings.delete(id);
+    if (code !== 0) return;
+    log.info({ inference: id, verdict: record.verdict, pBucket: record.pBucket }, "Checked an inference.");
+    onVerdict(record.verdict);
+  }
+}
+
+function openingOf(own: Awaited<ReturnType<Scorer["prefill"]>>): Opening {
+  const salt = new Uint8Array(randomBytes(SALT_BYTES));
+  if (!("verdict" in own)) return { ...own, salt };
+  // Impossible whatever the artifact says: there are no own values.
+  return { valuesHash: sha256(utf8(own.report)), gatedMargins: 0, positions: 0, salt, impossible: own.report };
+}
+
+const verdictRecord = (inferenceId: Uint8Array, verdict: verification.Verdict): verification.VerdictRecord =>
+  verification.VerdictRecord.fromPartial({ inferenceId, verdict, evidenceHash: sha256(inferenceId) });
+
+function scoredRecord(inferenceId: Uint8Array, { report, reason: _, ...scored }: Scored): verification.VerdictRecord {
+  return { ...verdictRecord(inferenceId, scored.verdict), ...scored, evidenceHash: sha256(utf8(report)) };
 }

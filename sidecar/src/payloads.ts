@@ -4,7 +4,7 @@ import { Pool } from "undici";
 import type { PayloadSource } from "./evidence.ts";
 
 /**
- * Payloads of recording mode commit, through the participant's own API node: it has them, or fetches them from the
+ * Payloads that ride in no transaction, through the participant's own API node: it has them, or fetches them from the
  * executor or the transfer agent with a signed request and checks that they fit their hashes.
  */
 export function payloadsOf(apiUrl: string, token?: string): { fetch: PayloadSource; close(): Promise<void> } {
@@ -22,9 +22,9 @@ export function payloadsOf(apiUrl: string, token?: string): { fetch: PayloadSour
     async fetch({ requestHash, artifactRoot, executor, transferAgent }) {
       const from = [...new Set([executor, transferAgent])].join(",");
       const [request, finish] = await Promise.all([get(requestHash, from), get(artifactRoot, from)]);
-      if (!request || !finish) return undefined;
+      if (!finish) return undefined;
       const { tokenIds, artifact } = inference.FinishRecord.decode(finish);
-      return { request: new TextDecoder().decode(request), finish: { tokenIds, artifact } };
+      return { request: request && new TextDecoder().decode(request), finish: { tokenIds, artifact } };
     },
     close: () => pool.close(),
   };

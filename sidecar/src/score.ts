@@ -1,9 +1,15 @@
-import { KaratError, messageOf, toBase64, toHex } from "@karat/common";
+import { fromHex, KaratError, messageOf, toBase64, toHex } from "@karat/common";
 import { verification } from "@karat/proto";
 import { DEFAULT_SAMPLING, samplingSeed } from "@karat/rules";
 import { Pool } from "undici";
 import { z } from "zod";
 import { type Evidence, finishName } from "./evidence.ts";
+
+const prefillSchema = z.object({
+  values_hash: z.string().regex(/^[0-9a-f]{64}$/),
+  gated_margins: z.number().int().min(0),
+  positions: z.number().int().min(0),
+});
 
 const answerSchema = z.object({
   verdict: z.enum(["pass", "fail", "abstain"]),
@@ -35,6 +41,13 @@ export interface Scored {
   readonly report: string;
 }
 
+/** The validator's own view of an answer: what it commits to. */
+export interface OwnValues {
+  readonly valuesHash: Uint8Array;
+  readonly gatedMargins: number;
+  readonly positions: number;
+}
+
 /** Has the ML node re-check one inference by a teacher-forced prefill. Throws KaratError `scoring_failed` when it cannot now. */
 export class Scorer {
   readonly #pool: Pool;
@@ -45,34 +58,39 @@ export class Scorer {
     this.#pool = new Pool(mlUrl, { connections: 4, headersTimeout: 120_000, bodyTimeout: 120_000 });
   }
 
-  async score(evidence: Evidence, context: { chainId: string; beacon: Uint8Array }, detail = false): Promise<Scored> {
-    const { record, request, finish } = evidence;
-    const asked: Record<string, unknown> = JSON.parse(request);
-    const body = JSON.stringify({
-      model: record.model,
-      ...Object.fromEntries(ASKED.map((name) => [name, asked[name]])),
-      max_tokens: record.maxOutputTokens,
-      sampling: record.sampling ?? DEFAULT_SAMPLING,
-      seed: toHex(samplingSeed(context.chainId, record.id, context.beacon, new Uint8Array())),
-      inference_id: toHex(record.id),
-      token_ids: finish.tokenIds,
-      finish_reason: finishName(record.finishReason),
-      artifact: toBase64(finish.artifact),
-      artifact_root: toHex(record.artifactRoot),
-      output_hash: toHex(record.outputHash),
-      prompt_hash: toHex(record.promptHash),
+  /** First half, without the artifact: own values, or the verdict where no artifact could change it. */
+  async prefill(evidence: Evidence, chainId: string): Promise<OwnValues | Scored> {
+    const answer = await this.#ask("/karat/v1/score/prefill", {
+      ...outputOf(evidence, chainId),
+      pooled: evidence.pooled.map((part) => outputOf(part, chainId)),
+    });
+    if ("verdict" in answer) return answer;
+    const values = prefillSchema.safeParse(JSON.parse(answer.text));
+    if (!values.success) return interpret(answer.text);
+    const { values_hash, gated_margins, positions } = values.data;
+    return { valuesHash: fromHex(values_hash), gatedMargins: gated_margins, positions };
+  }
+
+  /** Second half. The ML node remembers its prefill for a while, and makes it again when it does not. */
+  async score(evidence: Evidence, chainId: string, detail = false): Promise<Scored> {
+    const answer = await this.#ask("/karat/v1/score", {
+      ...wholeOf(evidence, chainId),
+      pooled: evidence.pooled.map((part) => wholeOf(part, chainId)),
       ...(detail && { detail }),
     });
-    const { status, text } = await this.#post("/karat/v1/score", body);
-    // A request that this engine refuses is no evidence either way.
-    if (status >= 400 && status < 500 && status !== 429) return abstained(`engine refused: ${status}`, text);
-    if (status !== 200)
-      throw new KaratError("scoring_failed", "The ML node cannot score now.", { status, text: text.slice(0, 500) });
-    return interpret(text);
+    return "verdict" in answer ? answer : interpret(answer.text);
   }
 
   close(): Promise<void> {
     return this.#pool.close();
+  }
+
+  async #ask(path: string, body: object): Promise<{ text: string } | Scored> {
+    const { status, text } = await this.#post(path, JSON.stringify(body));
+    // A request that this engine refuses is no evidence either way.
+    if (status >= 400 && status < 500 && status !== 429) return abstained(`engine refused: ${status}`, text);
+    if (status === 200) return { text };
+    throw new KaratError("scoring_failed", "The ML node cannot score now.", { status, text: text.slice(0, 500) });
   }
 
   async #post(path: string, body: string): Promise<{ status: number; text: string }> {
@@ -85,13 +103,37 @@ export class Scorer {
   }
 }
 
+/** What is asked about, as far as a validator may know it before its commitment. */
+function outputOf({ record, request, finish, beacon }: Evidence, chainId: string): object {
+  const asked: Record<string, unknown> = JSON.parse(request);
+  return {
+    model: record.model,
+    ...Object.fromEntries(ASKED.map((name) => [name, asked[name]])),
+    max_tokens: record.maxOutputTokens,
+    sampling: record.sampling ?? DEFAULT_SAMPLING,
+    seed: toHex(samplingSeed(chainId, record.id, beacon, new Uint8Array())),
+    inference_id: toHex(record.id),
+    token_ids: finish.tokenIds,
+    finish_reason: finishName(record.finishReason),
+    output_hash: toHex(record.outputHash),
+    prompt_hash: toHex(record.promptHash),
+  };
+}
+
+const wholeOf = (evidence: Evidence, chainId: string): object => ({
+  ...outputOf(evidence, chainId),
+  artifact: toBase64(evidence.finish.artifact),
+  artifact_root: toHex(evidence.record.artifactRoot),
+});
+
 const VERDICTS = {
   pass: verification.Verdict.VALID,
   fail: verification.Verdict.INVALID,
   abstain: verification.Verdict.ABSTAIN,
 } as const;
 
-function interpret(text: string): Scored {
+/** Throws where it is no report of an ML node. */
+export function interpret(text: string): Scored {
   const answer = answerSchema.parse(JSON.parse(text));
   const number = (name: string): number => {
     const value = Number(answer.statistics[name] ?? 0);

@@ -7,6 +7,7 @@ import { RewardClaimer } from "./claims.ts";
 import type { Config } from "./config.ts";
 import { fileCursor } from "./cursor.ts";
 import { DutyRunner } from "./duties.ts";
+import { Openings } from "./openings.ts";
 import { payloadsOf } from "./payloads.ts";
 import { Scorer } from "./score.ts";
 import { createMetrics, serve } from "./server.ts";
@@ -36,6 +37,7 @@ export async function runSidecar(
     sender,
     scorer,
     payloads: payloads.fetch,
+    openings: new Openings(join(config.data, "openings")),
     operator,
     concurrency: config.concurrency,
     log,
@@ -65,6 +67,7 @@ export async function runSidecar(
         ),
       );
     const sweep = height >= sweepAt;
+    duties.block(height);
     try {
       if (sweep || named("duty_assigned", "validator")) await duties.refresh(height);
       if (sweep) void claims.claimAll();

@@ -3,7 +3,7 @@ import { ChainClient } from "@karat/client";
 import { fromHex, KaratError, toHex } from "@karat/common";
 import { verification } from "@karat/proto";
 import { z } from "zod";
-import { gatherEvidence, type PayloadSource } from "./evidence.ts";
+import { gatherEvidence, openEvidence, type PayloadSource } from "./evidence.ts";
 import { payloadsOf } from "./payloads.ts";
 import { Scorer } from "./score.ts";
 
@@ -79,22 +79,18 @@ async function verify(
   if (record.artifactRoot.length === 0) {
     throw new KaratError("not_finished", "The inference has no finish record yet.", { id: toHex(id) });
   }
-  const [evidence, beacon, check] = await Promise.all([
-    gatherEvidence(chain, id, payloads),
-    chain.query.beacon(record.anchorHeight),
-    chain.query.check(id),
-  ]);
-  if (!evidence || !beacon) {
+  const [output, check] = await Promise.all([gatherEvidence(chain, id, payloads), chain.query.check(id)]);
+  const evidence = output && (await openEvidence(output, payloads));
+  if (!evidence) {
     throw new KaratError(
       "payload_unavailable",
-      "Nobody gave the payload; in recording mode commit, name an API node.",
+      "Nobody gave the payload: name an API node, and wait while the chain's own check is open.",
       {
         id: toHex(id),
       },
     );
   }
-  const context = { chainId: chain.chainId, beacon: beacon.beacon };
-  const { report, reason } = await scorer.score(evidence, context, true);
+  const { report, reason } = await scorer.score(evidence, chain.chainId, true);
   const parsed = reportSchema.safeParse(JSON.parse(report));
   if (!parsed.success) throw new KaratError("scoring_failed", `The ML node cannot check it: ${reason}`, { reason });
   const { verdict, p_bucket, statistics, positions } = parsed.data;

@@ -5,6 +5,7 @@ import { ANSWER_ATTACKS } from "./answers.ts";
 import { type Attack, attack } from "./attack.ts";
 import { speculating } from "./executors.ts";
 import type { Lab } from "./lab.ts";
+import { POOLED_ATTACKS } from "./pooled.ts";
 import { SUBSTITUTE_ATTACKS } from "./substitutes.ts";
 
 const short = [
@@ -14,6 +15,7 @@ const short = [
   attack({ id: "A12", name: "only short outputs: run by 4 bits", tokens: 12, promise: 0.8, quick: true }, (lab) =>
     swap(lab.declared, lab.q4),
   ),
+  ...POOLED_ATTACKS,
 ];
 
 const honest = [

@@ -35,6 +35,11 @@ test("anybody re-checks a recorded inference from the chain and an own ML node",
     const record = await chain.query.inference(fromHex(id));
     return record !== undefined && record.artifactRoot.length > 0;
   });
+  // While validators check it blindly, nobody else sees the artifact.
+  await eventually("an end of the chain's own check", async () => {
+    const check = await chain.query.check(fromHex(id));
+    return check !== undefined && check.decidedHeight > 0n;
+  });
   const plot = join(dir, "check.svg");
   const { ports } = network.plan.participants[1]!;
   const flags = ["--rpc", rpc, "--ml", url(ports.ml), "--api", url(ports.admin), "--plot", plot, "--json"];

@@ -67,6 +67,7 @@ export const SIMULATION_PARAMS: params.Params = {
   maxAnchorAge: 5n,
   inferenceDeadline: 6n,
   dutyDeadline: 4n,
+  commitDeadline: 2n,
   refundLock: 4n,
   retentionBlocks: 30n,
   unbondingBlocks: 45n,

@@ -1,6 +1,6 @@
 import { KaratError } from "@karat/common";
 import type { epoch, participant } from "@karat/proto";
-import { executorOrder } from "@karat/rules";
+import { drawWeight, executorOrder } from "@karat/rules";
 import type { ChainView } from "./view.ts";
 
 export interface Candidate {
@@ -41,7 +41,7 @@ export function drawExecutors(
 ): Candidate[] {
   const all = candidates(view, input);
   const byOperator = new Map(all.map((candidate) => [candidate.member.operator, candidate]));
-  const entrants = all.map(({ member }) => ({ id: member.operator, weight: member.weight }));
+  const entrants = all.map(({ member }) => ({ id: member.operator, weight: drawWeight(member, input.anchorHeight) }));
   return executorOrder(beacon, inferenceId, entrants).map((operator) => byOperator.get(operator)!);
 }
 

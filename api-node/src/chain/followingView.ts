@@ -19,7 +19,7 @@ const REFRESH_BLOCKS = 50n;
 const MAX_CATCH_UP = 5_000n;
 const RETRY_MS = 1_000;
 /** Prefixes of events after which participants, epochs or parameters are read anew. */
-const CHANGING = ["participant", "epoch", "params", "rewards_settled"];
+const CHANGING = ["participant", "epoch", "params", "rewards_settled", "standing_changed"];
 
 interface State {
   readonly params: params.Params;

@@ -59,10 +59,14 @@ export function finishRecord(inferenceId: Uint8Array, answer: RecordedAnswer): i
 export const failedFinish = (inferenceId: Uint8Array, code: string): inference.FinishRecord =>
   inference.FinishRecord.fromPartial({ inferenceId, error: code });
 
-/** As it goes on chain: with its payload in recording mode full, else by hashes only. */
+/**
+ * As it goes on chain: with its output in recording mode full, else by hashes only. Never with the artifact: a validator that could read
+ * it there would not have to compute.
+ */
 export function encodeForChain(record: inference.FinishRecord, recording: sign.RecordingMode): Uint8Array {
+  const sealed = { ...record, artifact: new Uint8Array() };
   const inline = recording === sign.RecordingMode.FULL;
-  const bare = inline ? record : { ...record, output: new Uint8Array(), tokenIds: [], artifact: new Uint8Array() };
+  const bare = inline ? sealed : { ...sealed, output: new Uint8Array(), tokenIds: [] };
   return inference.FinishRecord.encode(bare).finish();
 }
 

@@ -76,7 +76,7 @@ beforeEach(async () => {
       healthRoutes(() => reasons),
       chainRoutes({ view, query: () => chain }),
       clientRoutes(view, notices),
-      payloadRoutes(payloads, new PeerAuthentication(view, me)),
+      payloadRoutes(payloads, new PeerAuthentication(view, me), async () => undefined),
     ],
     silentLogger,
   );

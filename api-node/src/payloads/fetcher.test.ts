@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sha256, silentLogger, toHex, utf8 } from "@karat/common";
-import { inference } from "@karat/proto";
+import { inference, verification } from "@karat/proto";
 import { Router } from "express";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createApp } from "../network/app.ts";
@@ -20,6 +20,7 @@ let path: string;
 let databases: NodeDatabase[];
 let servers: ListeningServer[];
 let held: PayloadStore;
+let check: verification.Check | undefined;
 let fetcher: PayloadFetcher;
 
 beforeEach(async () => {
@@ -30,7 +31,7 @@ beforeEach(async () => {
     "/karat/v1/payloads/:hash",
     (_request, response) => void response.send(Buffer.from("something else")),
   );
-  const apps = [payloadRoutes(held, new PeerAuthentication(view, holder)), lies].map((router) =>
+  const apps = [payloadRoutes(held, new PeerAuthentication(view, holder), async () => check), lies].map((router) =>
     createApp([router], silentLogger),
   );
   servers = await Promise.all(apps.map((other) => listen({ hot: new Map(), other }, "127.0.0.1", 0)));
@@ -61,6 +62,38 @@ test("a finish record is known by its artifact root", async () => {
   ).finish();
   await held.put({ hash: artifactRoot, bytes });
   expect(await fetcher.fetch(toHex(artifactRoot), [holder.operator])).toEqual(bytes);
+});
+
+test("an artifact opens to a validator when its own values are committed, to all when the check is over", async () => {
+  const { PENDING, COMMITTEE, VALID } = verification.CheckStatus;
+  const artifactRoot = sha256(utf8("root"));
+  const record = inference.FinishRecord.fromPartial({
+    inferenceId: sha256(utf8("id")),
+    artifactRoot,
+    tokenIds: [1, 2],
+    artifact: utf8("artifact"),
+  });
+  await held.put({ hash: artifactRoot, bytes: inference.FinishRecord.encode(record).finish() });
+  const seen = async (): Promise<string> => {
+    const bytes = await fetcher.fetch(toHex(artifactRoot), [holder.operator]);
+    const { tokenIds, artifact } = inference.FinishRecord.decode(bytes!);
+    expect(tokenIds).toEqual([1, 2]);
+    return new TextDecoder().decode(artifact);
+  };
+  const open = (status: verification.CheckStatus, validator: string, commitment: Uint8Array) => {
+    const duties = [verification.Duty.fromPartial({ validator, commitment })];
+    check = verification.Check.fromPartial({ status, duties });
+  };
+  check = undefined; // not drawn yet
+  expect(await seen()).toBe("");
+  open(PENDING, me.operator, new Uint8Array());
+  expect(await seen()).toBe("");
+  open(PENDING, liar.operator, artifactRoot);
+  expect(await seen()).toBe("");
+  open(COMMITTEE, me.operator, artifactRoot);
+  expect(await seen()).toBe("artifact");
+  open(VALID, liar.operator, artifactRoot);
+  expect(await seen()).toBe("artifact");
 });
 
 test("what nobody has is undefined", async () => {

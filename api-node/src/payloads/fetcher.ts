@@ -29,19 +29,22 @@ export class PayloadFetcher {
     this.#options = options;
   }
 
-  /** The first answer of `operators` that fits the hash; undefined when nobody has one. */
+  /** The first answer of `operators` that fits the hash, a whole one before one without its artifact; undefined when nobody has one. */
   async fetch(hash: string, operators: readonly string[]): Promise<Uint8Array | undefined> {
     const own = this.#options.store.get(hash);
     if (own) return own;
+    let sealed: Uint8Array | undefined;
     for (const operator of operators) {
       try {
         const bytes = await this.#ask(operator, hash);
-        if (bytes && fits(hash, bytes)) return bytes;
+        const found = bytes && fit(hash, bytes);
+        if (found === "whole") return bytes;
+        if (found === "sealed") sealed ??= bytes;
       } catch (error) {
         this.#options.log.warn({ operator, hash, error: messageOf(error) }, "A peer did not give a payload.");
       }
     }
-    return undefined;
+    return sealed;
   }
 
   close(): Promise<void> {
@@ -65,12 +68,14 @@ export class PayloadFetcher {
   }
 }
 
-/** A request is known by the hash of its bytes, a finish record by the artifact root in it. */
-function fits(hash: string, bytes: Uint8Array): boolean {
-  if (toHex(sha256(bytes)) === hash) return true;
+/** A request is known by the hash of its bytes, a finish record by the artifact root in it; undefined where it is neither. */
+function fit(hash: string, bytes: Uint8Array): "whole" | "sealed" | undefined {
+  if (toHex(sha256(bytes)) === hash) return "whole";
   try {
-    return toHex(inference.FinishRecord.decode(bytes).artifactRoot) === hash;
+    const { artifactRoot, artifact } = inference.FinishRecord.decode(bytes);
+    if (toHex(artifactRoot) !== hash) return undefined;
+    return artifact.length > 0 ? "whole" : "sealed";
   } catch {
-    return false;
+    return undefined;
   }
 }

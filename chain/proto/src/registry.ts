@@ -25,6 +25,7 @@ export const karatTypes: ReadonlyArray<[string, GeneratedType]> = [
   ["/karat.participant.v1.MsgLeave", participant.MsgLeave],
   ["/karat.participant.v1.MsgWithdrawCollateral", participant.MsgWithdrawCollateral],
   ["/karat.reward.v1.MsgClaimRewards", reward.MsgClaimRewards],
+  ["/karat.verification.v1.MsgCommitChecks", verification.MsgCommitChecks],
   ["/karat.verification.v1.MsgSubmitVerdicts", verification.MsgSubmitVerdicts],
 ];
 
@@ -44,6 +45,7 @@ export const typeUrls = {
   updateParams: "/karat.params.v1.MsgUpdateParams",
   setModel: "/karat.params.v1.MsgSetModel",
   claimRewards: "/karat.reward.v1.MsgClaimRewards",
+  commitChecks: "/karat.verification.v1.MsgCommitChecks",
   submitVerdicts: "/karat.verification.v1.MsgSubmitVerdicts",
 } as const;
 
@@ -52,6 +54,7 @@ export const protocolTypeUrls: ReadonlySet<string> = new Set<string>([
   typeUrls.startInferences,
   typeUrls.finishInferences,
   typeUrls.deliverInferences,
+  typeUrls.commitChecks,
   typeUrls.submitVerdicts,
   typeUrls.claimRewards,
 ]);

@@ -43,6 +43,24 @@ export function executorOrder(
   return weightedOrder(domainHash("karat/draw", beacon, inferenceId), candidates, limit);
 }
 
+/** A suspended member gets a quarter of the traffic that its weight would bring. */
+const SUSPENDED_PART = 4n;
+
+/**
+ * The weight that a member of an epoch's snapshot has in the draws of one anchor: a quarter, at least 1, from `suspendedHeight` (0:
+ * never) up to `restoredHeight` (0: without end).
+ */
+export function drawWeight(
+  member: { readonly weight: bigint; readonly suspendedHeight: bigint; readonly restoredHeight: bigint },
+  anchorHeight: bigint,
+): bigint {
+  const { weight, suspendedHeight, restoredHeight } = member;
+  const suspended =
+    suspendedHeight > 0n && anchorHeight >= suspendedHeight && (restoredHeight === 0n || anchorHeight < restoredHeight);
+  if (!suspended || weight === 0n) return weight;
+  return weight > SUSPENDED_PART ? weight / SUSPENDED_PART : 1n;
+}
+
 /** By id in byte order, without those of no weight. */
 function sorted(candidates: readonly Candidate[]): Candidate[] {
   const keyed = candidates.map((candidate) => ({ candidate, key: utf8(candidate.id) }));

@@ -7,6 +7,7 @@ export type RuleErrorCode =
   | "invalid_logits"
   | "invalid_artifact"
   | "invalid_candidates"
+  | "invalid_commitment"
   | "invalid_amount"
   | "invalid_rate"
   | "invalid_statistics"

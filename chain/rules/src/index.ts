@@ -24,9 +24,10 @@ export {
   WINDOW_TOKENS,
 } from "./artifactTree.ts";
 export { canonicalJson } from "./canonicalJson.ts";
+export { type CheckedValues, checkCommitment } from "./checkCommitment.ts";
 export { type CheckingRateInput, checkingRateMicros } from "./checkingRate.ts";
 export { cost, type FeeShares, type FeeSplit, feeSplit, maxCost, type Price } from "./cost.ts";
-export { type Candidate, executorOrder, weightedOrder } from "./draw.ts";
+export { type Candidate, drawWeight, executorOrder, weightedOrder } from "./draw.ts";
 export { committeeDraw, type DutyInput, dutyDraw } from "./duty.ts";
 export { type EmissionSchedule, epochEmission, type RewardClaimant, rewardShares } from "./emission.ts";
 export { isRuleError, RuleError, type RuleErrorCode } from "./errors.ts";
@@ -97,5 +98,12 @@ export {
   type Profile,
   type ProfileBucket,
 } from "./scoring/profile.ts";
-export { bucketOfP, type FinishName, type Score, type ScoreInput, scoreInference } from "./scoring/verdict.ts";
+export {
+  bucketOfP,
+  type FinishName,
+  type Score,
+  type ScoreInput,
+  scoreInference,
+  scorePool,
+} from "./scoring/verdict.ts";
 export { recentEvidence, type StandingInput, type StandingState, standing } from "./standing.ts";

@@ -38,6 +38,7 @@ const elements: Record<string, { decode(bytes: Uint8Array): unknown }> = {
   [`${typeUrls.startInferences}/records`]: inference.StartRecord,
   [`${typeUrls.finishInferences}/records`]: inference.FinishRecord,
   [`${typeUrls.deliverInferences}/records`]: inference.DeliveryRecord,
+  [`${typeUrls.commitChecks}/commitments`]: verification.CheckCommitment,
   [`${typeUrls.submitVerdicts}/verdicts`]: verification.VerdictRecord,
   [`${typeUrls.registerParticipant}/offers`]: participant.Offer,
   [`${typeUrls.updateParticipant}/offers`]: participant.Offer,

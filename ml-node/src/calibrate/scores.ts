@@ -11,6 +11,7 @@ import {
   type Profile,
   positionValues,
   type Score,
+  type ScoreInput,
   scoreInference,
   type TokenLogit,
 } from "@karat/rules";
@@ -162,14 +163,14 @@ export function extendProfile(profile: Profile, terms: ProfileTerms, scores: rea
   };
 }
 
-/** The verdict on a run by a profile, as /score gives it. */
-export function judge(
+/** What a validator judges a run by. */
+export function scoreInputOf(
   profile: Profile,
   { run, artifact, validator }: Evidence,
   stopTokenIds: ReadonlySet<number>,
-): Score {
+): ScoreInput {
   const { answer, item } = run;
-  return scoreInference({
+  return {
     profile,
     params: item.sampling,
     seed: item.seed,
@@ -179,8 +180,12 @@ export function judge(
     finishReason: answer.finishReason,
     maxTokens: answer.maxTokens,
     stopTokenIds,
-  });
+  };
 }
+
+/** The verdict on a run by a profile, as /score gives it. */
+export const judge = (profile: Profile, evidence: Evidence, stopTokenIds: ReadonlySet<number>): Score =>
+  scoreInference(scoreInputOf(profile, evidence, stopTokenIds));
 
 /** Six digits are far below the spread of any score. */
 const rounded = (value: number): number => Number(value.toPrecision(6));

@@ -14,7 +14,7 @@ import { readPrompt } from "../service/requests.ts";
 import { bodyOf, type NodeContext, requireModel } from "./context.ts";
 import { generate } from "./generate.ts";
 import { chatCompletions, completions } from "./openai.ts";
-import { score } from "./score.ts";
+import { prefill, score } from "./score.ts";
 
 const BODY_LIMIT = "4mb";
 
@@ -26,6 +26,7 @@ const ROUTES: readonly ["get" | "post", string, Route][] = [
   ["post", "/karat/v1/tokenize", tokenize],
   ["post", "/karat/v1/generate", generate],
   ["post", "/karat/v1/score", score],
+  ["post", "/karat/v1/score/prefill", prefill],
   ["get", "/v1/models", listModels],
   ["get", "/v1/models/:id", getModel],
   ["post", "/v1/chat/completions", chatCompletions],

@@ -4,6 +4,7 @@ import type { ArtifactCoding, Profile } from "@karat/rules";
 import type { Request, Response } from "express";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { NodeMetrics } from "../metrics.ts";
+import type { Prefills } from "../service/prefills.ts";
 
 /** What the routes share. */
 export interface NodeContext {
@@ -11,6 +12,7 @@ export interface NodeContext {
   /** Honest scores of the declared model; without one, scoring abstains. */
   profile: Profile | undefined;
   artifact: ArtifactCoding;
+  prefills: Prefills;
   metrics: NodeMetrics;
   logger: Logger;
   /** Unix seconds at which the node started. */

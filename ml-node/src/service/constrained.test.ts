@@ -8,6 +8,7 @@ import type { GenerateJob, InferenceEngine } from "../engine/engine.ts";
 import { createLlamaEngine } from "../engine/llama/llamaEngine.ts";
 import { answer } from "./answer.ts";
 import { buildArtifact, codingOf, promptHash } from "./artifact.ts";
+import { Prefills } from "./prefills.ts";
 import { loadProfile } from "./profile.ts";
 import { constraintField, inputOf } from "./requests.ts";
 import type { Delivered, ScoreRequest } from "./scoreRequest.ts";
@@ -77,6 +78,7 @@ async function deliver(executor: InferenceEngine, order: Order): Promise<Deliver
       model: "karat-tiny",
       ...bound,
       asked: { input, maxTokens, stop: [], ...constraint },
+      pooled: [],
       delivered: {
         tokenIds: end.tokenIds,
         finishReason: end.finishReason,
@@ -89,7 +91,8 @@ async function deliver(executor: InferenceEngine, order: Order): Promise<Deliver
   };
 }
 
-const score = (request: ScoreRequest): Promise<ScoreResult> => scoreAnswer(honest, profile, request);
+const score = (request: ScoreRequest): Promise<ScoreResult> =>
+  scoreAnswer({ engine: honest, profile, prefills: new Prefills() }, request);
 
 describe("an honest executor", () => {
   it("gives a value of the schema, ends by itself, and passes", async () => {

@@ -16,6 +16,7 @@ import type { InferenceEngine, PromptInput } from "../engine/engine.ts";
 import { createLlamaEngine } from "../engine/llama/llamaEngine.ts";
 import { answer } from "./answer.ts";
 import { buildArtifact, codingOf, promptHash } from "./artifact.ts";
+import { Prefills } from "./prefills.ts";
 import { loadProfile } from "./profile.ts";
 import type { Delivered, ScoreRequest } from "./scoreRequest.ts";
 import { scoreAnswer } from "./scoring.ts";
@@ -67,6 +68,7 @@ async function deliver(executor: InferenceEngine, order: Order = {}): Promise<Sc
     model: "karat-tiny",
     ...bound,
     asked: { input, maxTokens, stop },
+    pooled: [],
     delivered: {
       tokenIds: end.tokenIds,
       finishReason: end.finishReason,
@@ -78,7 +80,8 @@ async function deliver(executor: InferenceEngine, order: Order = {}): Promise<Sc
   };
 }
 
-const score = (request: ScoreRequest, by: Profile | undefined = profile) => scoreAnswer(honest, by, request);
+const score = (request: ScoreRequest, by: Profile | undefined = profile) =>
+  scoreAnswer({ engine: honest, profile: by, prefills: new Prefills() }, request);
 
 /** An order whose honest answer has exactly `maxTokens` tokens. */
 async function longOrder(maxTokens: number): Promise<Order> {
@@ -291,7 +294,10 @@ describe("a delivery that contradicts itself", () => {
 describe("what is no evidence", () => {
   it("is abstained from", async () => {
     const sent = await deliver(honest);
-    expect(await scoreAnswer(honest, undefined, sent)).toMatchObject({ verdict: "abstain", reason: "no_profile" });
+    expect(await scoreAnswer({ engine: honest, profile: undefined, prefills: new Prefills() }, sent)).toMatchObject({
+      verdict: "abstain",
+      reason: "no_profile",
+    });
     const foreign = { ...profile, weightsSha256: "0".repeat(64) };
     expect(await score(sent, foreign)).toMatchObject({ verdict: "abstain", reason: "profile_of_other_weights" });
     expect((await score({ ...sent, asked: { malformed: "messages" } })).verdict).toBe("abstain");

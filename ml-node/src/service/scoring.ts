@@ -3,24 +3,29 @@ import { isKaratError, utf8 } from "@karat/common";
 import {
   type ArtifactCoding,
   artifactRoot,
+  bytesToHex,
   type Constraint,
   compareBytes,
   type DecodedArtifact,
   decodeArtifact,
+  encodeArtifact,
   gateOf,
+  gumbelCheck,
   inspectPositions,
   isRuleError,
   type Profile,
   type Score,
-  scoreInference,
+  type ScoreInput,
+  scorePool,
   sha256,
   type TokenLogit,
 } from "@karat/rules";
 import { constraintsOf } from "../engine/constraints.ts";
 import type { InferenceEngine, PositionLogprobs, Vocabulary } from "../engine/engine.ts";
-import { DEFAULT_MAX_TOKENS } from "./answer.ts";
-import { codingOf, promptHash } from "./artifact.ts";
-import type { Asked, Delivered, ScoreRequest } from "./scoreRequest.ts";
+import { DEFAULT_MAX_TOKENS, type RecordedPosition } from "./answer.ts";
+import { artifactPosition, codingOf, promptHash } from "./artifact.ts";
+import type { Prefills } from "./prefills.ts";
+import type { Asked, Delivered, DeliveredOutput, PrefillRequest, ScoreRequest } from "./scoreRequest.ts";
 import { textOf } from "./textAssembler.ts";
 
 /** The sampler's 64, one more to know the edge of the set, and room for logits that changed places. */
@@ -49,53 +54,154 @@ const abstain = (reason: string): ScoreResult => ({ verdict: "abstain", p_bucket
 /** Codes with which an engine refuses a request that it could not have answered either. */
 const REFUSALS = ["context_length_exceeded", "invalid_prompt", "unsupported_constraint"];
 
+/** A validator's own view, to be committed before it sees the executor's. */
+export interface PrefillResult {
+  /** SHA-256 of the own log-probabilities, coded as an artifact. */
+  values_hash: string;
+  /** What sampling shows: it never reads the artifact. */
+  gated_margins: number;
+  positions: number;
+}
+
+export interface ScoringContext {
+  readonly engine: InferenceEngine;
+  readonly profile: Profile | undefined;
+  readonly prefills: Prefills;
+}
+
+/** First half of a blind check; where the verdict needs no artifact, that verdict. */
+export async function prefillAnswer(
+  context: ScoringContext,
+  request: PrefillRequest,
+  signal?: AbortSignal,
+): Promise<PrefillResult | ScoreResult> {
+  return guarded(async () => {
+    const parts = await lookAtAll(context, request, signal);
+    if ("verdict" in parts) return parts;
+    const own = parts.map(({ output, coding, entries }) => {
+      const positions = entries.map((top, i) => artifactPosition(chosenOf(top, output.tokenIds[i]!), coding.k));
+      return encodeArtifact(positions, coding);
+    });
+    const margins = parts.map(({ profile, output, candidates, request: { sampling, seed } }) =>
+      gumbelCheck(sampling, seed, output.tokenIds, candidates, profile.sigmaLogit),
+    );
+    return {
+      values_hash: bytesToHex(sha256(...own)),
+      gated_margins: margins.reduce((sum, { gatedMargins }) => sum + gatedMargins, 0),
+      positions: margins.reduce((sum, { positions }) => sum + positions, 0),
+    };
+  });
+}
+
+/** The verdict, with the artifact. A prefill that was made for it before is not made again. */
 export async function scoreAnswer(
-  engine: InferenceEngine,
-  profile: Profile | undefined,
+  context: ScoringContext,
   request: ScoreRequest,
   signal?: AbortSignal,
 ): Promise<ScoreResult> {
-  const { asked, delivered } = request;
-  if ("malformed" in asked) return abstain(`malformed request: ${asked.malformed}`);
+  return guarded(async () => {
+    const parts = await lookAtAll(context, request, signal);
+    if ("verdict" in parts) return parts;
+    const inputs: ScoreInput[] = [];
+    for (const part of parts) {
+      const input = inputOf(context.engine, part);
+      if ("verdict" in input) return input;
+      inputs.push(input);
+    }
+    const [first, ...others] = inputs;
+    if (first === undefined) return abstain("short");
+    const result = resultOf(scorePool([first, ...others]), first.profile);
+    return request.detail ? { ...result, positions: detailOf(context.engine.vocabulary, first) } : result;
+  });
+}
+
+/** What the statistics are made of, or the verdict where the artifact is none. */
+function inputOf(engine: InferenceEngine, part: Seen<ScoreRequest>): ScoreInput | ScoreResult {
+  const { profile, output, validator, candidates, coding, maxTokens, request } = part;
+  const { delivered } = request;
   if ("malformed" in delivered) return certainFail(`malformed_${delivered.malformed}`);
+  const artifact = openArtifact(engine, request, delivered, coding);
+  if (typeof artifact === "string") return certainFail(artifact);
+  return {
+    profile,
+    params: request.sampling,
+    seed: request.seed,
+    ids: output.tokenIds,
+    artifact: artifact.positions,
+    validator,
+    candidates,
+    finishReason: output.finishReason,
+    maxTokens,
+    stopTokenIds: new Set(engine.vocabulary.stopTokenIds),
+  };
+}
+
+/** What the engine refuses is no evidence either way. */
+async function guarded<T>(run: () => Promise<T>): Promise<T | ScoreResult> {
   try {
-    const promptIds = await engine.render(asked.input);
-    const maxTokens = asked.maxTokens ?? defaultMaxTokens(engine, promptIds.length);
-    const coding = codingOf(profile);
-    const artifact = verifyDelivered(engine, request, asked, delivered, { coding, promptIds, maxTokens });
-    if (typeof artifact === "string") return certainFail(artifact);
-    if (delivered.tokenIds.length === 0) return abstain("short");
-    if (!profile) return abstain("no_profile");
-    if (profile.weightsSha256 !== engine.info().weightsSha256) return abstain("profile_of_other_weights");
-    const { constraint } = asked;
-    const constrained = constraint && { constraint, maxTokens };
-    const positions = await engine.score(
-      { promptIds, outputIds: delivered.tokenIds, top: VALIDATOR_TOP, ...(constrained ? { constrained } : {}) },
-      signal,
-    );
-    const candidates = constrained && candidatesOf(engine.vocabulary, constrained, delivered.tokenIds, positions);
-    // Which tokens a constraint allows is no matter of numbers: no honest executor is off by one.
-    if (candidates === "forbidden") return certainFail("constraint");
-    const checked = {
-      profile,
-      params: request.sampling,
-      seed: request.seed,
-      ids: delivered.tokenIds,
-      artifact: artifact.positions,
-      validator: positions.map(logitsOf),
-      ...(candidates ? { candidates } : {}),
-      finishReason: delivered.finishReason,
-      maxTokens,
-      stopTokenIds: new Set(engine.vocabulary.stopTokenIds),
-    };
-    const result = resultOf(scoreInference(checked), profile);
-    return request.detail ? { ...result, positions: detailOf(engine.vocabulary, checked) } : result;
+    return await run();
   } catch (error) {
     if (isKaratError(error, ...REFUSALS)) return abstain(error.code);
     if (isRuleError(error, "invalid_request")) return abstain("unsupported_constraint");
     if (isRuleError(error, "invalid_profile")) return abstain("profile_without_this_length");
     throw error;
   }
+}
+
+interface Seen<R extends PrefillRequest = PrefillRequest> {
+  readonly request: R;
+  readonly profile: Profile;
+  readonly output: DeliveredOutput;
+  readonly coding: ArtifactCoding;
+  readonly maxTokens: number;
+  readonly entries: readonly PositionLogprobs[];
+  readonly validator: readonly (readonly TokenLogit[])[];
+  /** What the sampler could choose from. */
+  readonly candidates: readonly (readonly TokenLogit[])[];
+}
+
+/** The output and those that are judged with it. What is impossible in one is so for all; pooled ones that say nothing are left out. */
+async function lookAtAll<R extends PrefillRequest & { readonly pooled: readonly R[] }>(
+  context: ScoringContext,
+  request: R,
+  signal: AbortSignal | undefined,
+): Promise<Seen<R>[] | ScoreResult> {
+  const first = await lookAt(context, request, signal);
+  if ("verdict" in first) return first;
+  const parts = [first];
+  for (const pooled of request.pooled) {
+    const part = await guarded(() => lookAt(context, pooled, signal));
+    if (!("verdict" in part)) parts.push(part);
+    else if (part.verdict === "fail") return part;
+  }
+  return parts;
+}
+
+/** All that can be seen without the artifact, or the verdict where that is enough. */
+async function lookAt<R extends PrefillRequest>(
+  { engine, profile, prefills }: ScoringContext,
+  request: R,
+  signal: AbortSignal | undefined,
+): Promise<Seen<R> | ScoreResult> {
+  const { asked, delivered: output } = request;
+  if ("malformed" in asked) return abstain(`malformed request: ${asked.malformed}`);
+  if ("malformed" in output) return certainFail(`malformed_${output.malformed}`);
+  const promptIds = await engine.render(asked.input);
+  const maxTokens = asked.maxTokens ?? defaultMaxTokens(engine, promptIds.length);
+  const wrong = whatIsWrong(engine, asked, output, { promptIds, maxTokens });
+  if (wrong !== undefined) return certainFail(wrong);
+  if (output.tokenIds.length === 0) return abstain("short");
+  if (!profile) return abstain("no_profile");
+  if (profile.weightsSha256 !== engine.info().weightsSha256) return abstain("profile_of_other_weights");
+  const { constraint } = asked;
+  const constrained = constraint && { constraint, maxTokens };
+  const job = { promptIds, outputIds: output.tokenIds, top: VALIDATOR_TOP, ...(constrained ? { constrained } : {}) };
+  const entries = await prefills.of(engine, job, signal);
+  const validator = entries.map(logitsOf);
+  const candidates = constrained ? candidatesOf(engine.vocabulary, constrained, output.tokenIds, entries) : validator;
+  // Which tokens a constraint allows is no matter of numbers: no honest executor is off by one.
+  if (candidates === "forbidden") return certainFail("constraint");
+  return { request, profile, output, coding: codingOf(profile), maxTokens, entries, validator, candidates };
 }
 
 const logitsOf = (entries: PositionLogprobs): TokenLogit[] => entries.map(({ id, logprob }) => [id, logprob] as const);
@@ -118,21 +224,32 @@ function candidatesOf(
   return candidates;
 }
 
-/** The decoded artifact, or, for what no honest executor delivers, a reason. */
-function verifyDelivered(
-  engine: InferenceEngine,
-  request: ScoreRequest,
+/** What no honest executor delivers, and is told without the model. */
+function whatIsWrong(
+  { vocabulary }: InferenceEngine,
   asked: Exclude<Asked, { malformed: string }>,
-  delivered: Delivered,
-  { coding, promptIds, maxTokens }: { coding: ArtifactCoding; promptIds: readonly number[]; maxTokens: number },
-): string | DecodedArtifact {
-  const { tokenIds, finishReason } = delivered;
-  const { vocabulary } = engine;
-  const hash = promptHash(promptIds);
-  if (compareBytes(hash, delivered.promptHash) !== 0) return "prompt_hash";
+  { tokenIds, finishReason, promptHash: claimed, outputHash }: DeliveredOutput,
+  { promptIds, maxTokens }: { promptIds: readonly number[]; maxTokens: number },
+): string | undefined {
+  if (compareBytes(promptHash(promptIds), claimed) !== 0) return "prompt_hash";
   if (tokenIds.some((id) => id >= vocabulary.size)) return "token_outside_vocabulary";
   if (tokenIds.length > maxTokens) return "finish";
-  const artifact = decode(delivered.artifact, tokenIds.length, vocabulary.size);
+  const { text, stoppedAt } = textOf(vocabulary, tokenIds, asked.stop);
+  if (compareBytes(sha256(utf8(text)), outputHash) !== 0) return "output_hash";
+  // A stop sequence ends the answer at the token that completes it, and nowhere else.
+  if ((finishReason === "stop_sequence") !== (stoppedAt === tokenIds.length - 1 && stoppedAt >= 0)) return "finish";
+  if (stoppedAt !== undefined && stoppedAt !== tokenIds.length - 1) return "finish";
+  return undefined;
+}
+
+/** The decoded artifact, or a reason where it is not the one that was committed to, in the profile's coding. */
+function openArtifact(
+  { vocabulary }: InferenceEngine,
+  request: ScoreRequest,
+  { tokenIds, artifact: bytes, artifactRoot: committed, promptHash: hash }: Delivered,
+  coding: ArtifactCoding,
+): string | DecodedArtifact {
+  const artifact = decode(bytes, tokenIds.length, vocabulary.size);
   // A coarser step or fewer alternatives than the model's profile has would hide other weights.
   if (!artifact || artifact.step !== coding.step || artifact.k !== coding.k) return "artifact";
   const root = artifactRoot({
@@ -143,13 +260,12 @@ function verifyDelivered(
     params: request.sampling,
     seed: request.seed,
   });
-  if (compareBytes(root, delivered.artifactRoot) !== 0) return "artifact_root";
-  const { text, stoppedAt } = textOf(vocabulary, tokenIds, asked.stop);
-  if (compareBytes(sha256(utf8(text)), delivered.outputHash) !== 0) return "output_hash";
-  // A stop sequence ends the answer at the token that completes it, and nowhere else.
-  if ((finishReason === "stop_sequence") !== (stoppedAt === tokenIds.length - 1 && stoppedAt >= 0)) return "finish";
-  if (stoppedAt !== undefined && stoppedAt !== tokenIds.length - 1) return "finish";
-  return artifact;
+  return compareBytes(root, committed) === 0 ? artifact : "artifact_root";
+}
+
+function chosenOf(top: PositionLogprobs, id: number): RecordedPosition {
+  const logprob = top.find((entry) => entry.id === id)?.logprob ?? Number.NEGATIVE_INFINITY;
+  return { id, logprob, top };
 }
 
 function decode(bytes: Uint8Array, length: number, vocabularySize: number): DecodedArtifact | undefined {

@@ -93,7 +93,7 @@ class Replay {
   }
 }
 
-const SERVING: readonly Kind[] = ["start", "finish", "delivery", "verdict", "empty"];
+const SERVING: readonly Kind[] = ["start", "finish", "delivery", "commitment", "verdict", "empty"];
 
 async function recordTraffic(): Promise<readonly RecordedBlock[]> {
   const { traffic, blocks } = await recorder();
@@ -111,7 +111,7 @@ function report(replay: Replay): void {
   const transfer = replay.per("send");
   const each = total / inferences;
   line(`transfers        ${transfer.toFixed(3)} ms each, ${Math.round(1000 / transfer)}/s, ${perRecord(cost("send"))}`);
-  for (const kind of ["start", "finish", "delivery", "verdict"] as const) {
+  for (const kind of ["start", "finish", "delivery", "commitment", "verdict"] as const) {
     line(`${kind.padEnd(16)} ${replay.per(kind).toFixed(3)} ms each, ${perRecord(cost(kind))}, ${cost(kind).records}`);
   }
   line(`empty blocks     ${cost("empty").ms.toFixed(0)} ms in all: settlement, rewards, epochs`);

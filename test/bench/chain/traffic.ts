@@ -1,7 +1,7 @@
 /** Records the blocks of a chain that serves requests: what a replaying node gets. Everything is signed and real. */
 import { DENOM, sha256, signDigest, toHex, utf8 } from "@karat/common";
 import { encodeSigned, inference, sign, typeUrls, verification } from "@karat/proto";
-import { DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
+import { checkCommitment, DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
 import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
 import type { ExecTxResult, RequestFinalizeBlock } from "cosmjs-types/tendermint/abci/types";
 import {
@@ -17,7 +17,7 @@ import { LOCALNET_PARAMS } from "../../../chain/src/modules/params/index.ts";
 import { openDuties } from "../../../chain/src/modules/verification/keys.ts";
 
 /** What a block is there for. */
-export type Kind = "send" | "start" | "finish" | "delivery" | "verdict" | "empty";
+export type Kind = "send" | "start" | "finish" | "delivery" | "commitment" | "verdict" | "empty";
 
 export interface RecordedBlock {
   readonly kind: Kind;
@@ -30,6 +30,8 @@ const PARTICIPANTS = 8;
 const CLIENTS = 16;
 const SENDERS = 200;
 const GAS = 10_000_000_000n;
+/** What each validator commits to and then opens. */
+const OPENING = { valuesHash: new Uint8Array(32), salt: new Uint8Array(16), gatedMargins: 1, positions: 300 };
 const epochs = createEpochKeeper();
 const signed = (bytes: Uint8Array, by: Signer) => signDigest(sha256(bytes), by.privateKey);
 
@@ -206,20 +208,29 @@ export class Traffic {
     const open = this.#harness.read((ctx) => Array.from(openDuties.entries(ctx.store("verification")), ([key]) => key));
     const txs = grouped(open, ([operator]) => operator, batch).map(([operator, group]) => {
       const { validator } = participants.find((each) => each.operator.address === operator)!;
+      const commitments = group.map(([validatorOf, inferenceId]) => {
+        const values = { chainId: this.#harness.chainId, inferenceId, validator: validatorOf, ...OPENING };
+        return { inferenceId, commitment: checkCommitment(values) };
+      });
       const verdicts = group.map(
         ([, inferenceId]): verification.VerdictRecord => ({
           inferenceId,
           verdict: verification.Verdict.VALID,
           pBucket: 1,
           distanceMicros: 12_345n,
-          gatedMargins: 1,
-          positions: 300,
           evidenceHash: sha256(inferenceId),
+          ...OPENING,
         }),
       );
-      return this.#batch(validator, typeUrls.submitVerdicts, { verdicts });
+      return {
+        commit: this.#batch(validator, typeUrls.commitChecks, { commitments }),
+        reveal: () => this.#batch(validator, typeUrls.submitVerdicts, { verdicts }),
+      };
     });
-    await this.#block("verdict", open.length, txs);
+    const commits = txs.map(({ commit }) => commit);
+    await this.#block("commitment", open.length, commits);
+    const reveals = txs.map(({ reveal }) => reveal());
+    await this.#block("verdict", open.length, reveals);
   }
 
   #batch(signer: Signer, typeUrl: string, value: object): Uint8Array {

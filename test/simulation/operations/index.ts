@@ -12,7 +12,7 @@ const OPERATIONS: readonly { readonly weight: number; readonly value: Operation 
   { weight: 20, value: startOrders },
   { weight: 24, value: finishOrders },
   { weight: 14, value: deliverOrders },
-  { weight: 26, value: answerDuties },
+  { weight: 40, value: answerDuties },
   { weight: 2, value: intrude },
   { weight: 3, value: sendAgain },
   { weight: 4, value: deposit },

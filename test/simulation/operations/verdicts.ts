@@ -1,5 +1,6 @@
 import { sha256 } from "@karat/common";
 import { typeUrls, verification } from "@karat/proto";
+import { checkCommitment } from "@karat/rules";
 import type { Plan, World } from "../world.ts";
 
 const { Verdict } = verification;
@@ -12,10 +13,13 @@ export function answerDuties(world: World): Plan | undefined {
   if (duties.size === 0) return undefined;
   const operator = random.pick([...duties.keys()].sort());
   const { temper, validator } = world.operatorOf(operator);
+  const chosen = random.some(duties.get(operator)!, temper === "lazy" ? 15 : 90);
+  const commitments = chosen.map(({ inferenceId }) => commitmentOf(world, operator, inferenceId));
+  // Some only commit, and answer another time or never.
   const verdicts = random
-    .some(duties.get(operator)!, temper === "lazy" ? 15 : 90)
+    .some(chosen, 80)
     .map(({ inferenceId }) => recordOf(world, inferenceId, verdictOf(world, operator, inferenceId)));
-  return verdicts.length === 0 ? undefined : submission(validator, verdicts);
+  return commitments.length === 0 ? undefined : submission(validator, verdicts, commitments);
 }
 
 function verdictOf(world: World, operator: string, id: Uint8Array): verification.Verdict {
@@ -36,6 +40,7 @@ export function intrude(world: World): Plan | undefined {
     const record = recordOf(world, id, random.pick(ANY));
     if (random.percent(10)) return { ...record, verdict: Verdict.UNSPECIFIED };
     if (random.percent(10)) return { ...record, evidenceHash: random.bytes(3) };
+    if (random.percent(10)) return { ...record, salt: random.bytes(random.int(70)) };
     return random.percent(10) ? { ...record, inferenceId: random.bytes(32) } : record;
   });
   return verdicts.length === 0 ? undefined : submission(validator, verdicts);
@@ -47,14 +52,29 @@ function recordOf(world: World, inferenceId: Uint8Array, verdict: verification.V
     verdict,
     pBucket: world.random.int(11),
     distanceMicros: BigInt(world.random.int(1_000_000)),
-    gatedMargins: world.random.int(5),
-    positions: world.random.int(200),
     evidenceHash: sha256(inferenceId),
+    ...openingOf(inferenceId),
   };
 }
 
-const submission = (validator: Plan["signer"], verdicts: readonly verification.VerdictRecord[]): Plan => ({
-  signer: validator,
-  messages: [{ typeUrl: typeUrls.submitVerdicts, value: { sender: validator.address, verdicts } }],
-  free: true,
-});
+const openingOf = (id: Uint8Array) => ({ valuesHash: sha256(id), salt: id, gatedMargins: 1, positions: 40 });
+
+function commitmentOf(world: World, validator: string, inferenceId: Uint8Array): verification.CheckCommitment {
+  const values = { chainId: world.chainId, inferenceId, validator, ...openingOf(inferenceId) };
+  // A few bind themselves to nothing that they could open.
+  const commitment = world.random.percent(3) ? world.random.bytes(32) : checkCommitment(values);
+  return { inferenceId, commitment };
+}
+
+function submission(
+  signer: Plan["signer"],
+  verdicts: readonly verification.VerdictRecord[],
+  commitments: readonly verification.CheckCommitment[] = [],
+): Plan {
+  const sender = signer.address;
+  const messages = [
+    ...(commitments.length > 0 ? [{ typeUrl: typeUrls.commitChecks, value: { sender, commitments } }] : []),
+    ...(verdicts.length > 0 ? [{ typeUrl: typeUrls.submitVerdicts, value: { sender, verdicts } }] : []),
+  ];
+  return { signer, messages, free: true };
+}

@@ -79,3 +79,18 @@ export function countsOf(ids: readonly number[]): Map<number, number> {
   for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
   return counts;
 }
+
+/** The statistics of several outputs as those of one. */
+export function joinSampling(parts: readonly GumbelStatistics[]): GumbelStatistics {
+  const unitsOf = (positions: number): number => Math.max(1, positions / LONGEST_UNIT);
+  const sum = (value: (part: GumbelStatistics) => number): number => parts.reduce((all, part) => all + value(part), 0);
+  const positions = sum((part) => part.positions);
+  return {
+    positions,
+    flips: sum((part) => part.flips),
+    gatedMargins: sum((part) => part.gatedMargins),
+    score: sum((part) => part.score * unitsOf(part.positions)) / unitsOf(positions),
+    meanMargin: positions === 0 ? 0 : sum((part) => part.meanMargin * part.positions) / positions,
+    finishMargin: Math.max(0, ...parts.map((part) => part.finishMargin)),
+  };
+}

@@ -4,7 +4,7 @@ import type { TokenLogit } from "../allowedSet.ts";
 import type { PositionValues } from "../artifact.ts";
 import type { SamplingParams } from "../samplingParams.ts";
 import { type DistanceStatistics, distance } from "./distance.ts";
-import { type GumbelStatistics, gateOf, gumbelCheck, LONGEST_UNIT } from "./gumbelCheck.ts";
+import { type GumbelStatistics, gateOf, gumbelCheck, joinSampling, LONGEST_UNIT } from "./gumbelCheck.ts";
 import { bucketOf, conformalP, leastP, type Profile } from "./profile.ts";
 
 export type FinishName = "stop" | "length" | "stop_sequence" | "cancelled";
@@ -56,16 +56,24 @@ const FINISH_GATES = 8;
 /** Honest margins are rarely more than a few gates: the least scale of the tail of G. */
 const GATES_PER_SCALE = 4;
 
-export function scoreInference(input: ScoreInput): Score {
-  const { profile, params, seed, ids, prefixIds = [], artifact, validator, stopTokenIds } = input;
-  if (!finishHolds(input)) return certain("finish");
-  if (artifact.length !== ids.length) return certain("tokens");
+export const scoreInference = (input: ScoreInput): Score => scorePool([input]);
+
+/**
+ * Several outputs of one executor and model as one: what is too little evidence in each is enough together. Their positions count
+ * as those of one output of their total length; seeds, penalties and ends stay each output's own. All have the profile of the first.
+ */
+export function scorePool(parts: readonly [ScoreInput, ...ScoreInput[]]): Score {
+  const { profile } = parts[0];
+  if (!parts.every(finishHolds)) return certain("finish");
+  if (parts.some(({ artifact, ids }) => artifact.length !== ids.length)) return certain("tokens");
+  const ids = parts.flatMap((part) => part.ids);
   if (ids.length === 0) {
     return { ...certain("short"), verdict: "abstain", p: 1, pBucket: 0, pDistance: 1, pSampling: 1 };
   }
-  const d = distance(artifact, ids, validator, profile.sigmaH);
-  const candidates = input.candidates ?? validator;
-  const g = gumbelCheck(params, seed, ids, candidates, profile.sigmaLogit, stopTokenIds, prefixIds);
+  const recorded = parts.flatMap((part) => part.artifact);
+  const validator = parts.flatMap((part) => part.validator);
+  const d = distance(recorded, ids, validator, profile.sigmaH);
+  const g = joinSampling(parts.map((part) => samplingOf(part, profile.sigmaLogit)));
   if (g.finishMargin > FINISH_GATES * gateOf(profile.sigmaLogit)) {
     return { ...certain("finish"), distance: d, sampling: g };
   }
@@ -89,6 +97,17 @@ export function scoreInference(input: ScoreInput): Score {
   if (2 * leastP(choices.gumbel) > profile.alphaFail) return { ...numbers, verdict: "abstain", reason: "uncalibrated" };
   return { ...numbers, verdict: "pass", reason: "ok" };
 }
+
+const samplingOf = (part: ScoreInput, sigmaLogit: number): GumbelStatistics =>
+  gumbelCheck(
+    part.params,
+    part.seed,
+    part.ids,
+    part.candidates ?? part.validator,
+    sigmaLogit,
+    part.stopTokenIds,
+    part.prefixIds,
+  );
 
 /** ⌈−log2 p⌉ between 0 and 10. */
 export const bucketOfP = (p: number): number => Math.min(10, Math.max(0, Math.ceil(-Math.log2(p))));

@@ -1,9 +1,9 @@
 import type { epoch, participant } from "@karat/proto";
-import { compareBytes } from "@karat/rules";
+import { compareBytes, drawWeight } from "@karat/rules";
 import type { Context, ValidatorUpdate } from "../../app/module.ts";
 import { createEpochCache } from "./cache.ts";
 import { beacons, currentNumber, epochs, STORE, validators } from "./keys.ts";
-import { isDrawn } from "./transition.ts";
+import { isDrawn, restore, suspend } from "./transition.ts";
 
 type Epoch = epoch.Epoch;
 
@@ -38,6 +38,9 @@ export interface EpochKeeper {
   members(ctx: Context): epoch.Member[];
   /** From the next height on, no draw of the running epoch names the operator. */
   exclude(ctx: Context, operator: string): void;
+  /** From the next height on, draws of executors take the operator with less weight; until it is restored. */
+  suspend(ctx: Context, operator: string): void;
+  restore(ctx: Context, operator: string): void;
   /** Takes over a changed node key or URL into the running epoch and the one before. */
   refresh(ctx: Context, participant: participant.Participant): void;
   markSettled(ctx: Context, number: bigint): void;
@@ -86,7 +89,7 @@ export function createEpochKeeper(): EpochKeeper {
         if (!isDrawn(member, anchorHeight)) return [];
         const offer = member.offers.find((entry) => entry.model === model);
         if (offer === undefined || offer.inputPrice > maxInputPrice || offer.outputPrice > maxOutputPrice) return [];
-        return [{ id: member.operator, weight: member.weight, offer, nodeKey: member.nodeKey }];
+        return [{ id: member.operator, weight: drawWeight(member, anchorHeight), offer, nodeKey: member.nodeKey }];
       });
     },
 
@@ -98,6 +101,18 @@ export function createEpochKeeper(): EpochKeeper {
         const already = member.excludedHeight > current.startHeight;
         return member.operator !== operator || already ? member : { ...member, excludedHeight: ctx.height + 1n };
       });
+    },
+
+    suspend(ctx, operator) {
+      change(ctx, keeper.current(ctx).number, (member) =>
+        member.operator === operator ? suspend(member, ctx.height + 1n) : member,
+      );
+    },
+
+    restore(ctx, operator) {
+      change(ctx, keeper.current(ctx).number, (member) =>
+        member.operator === operator ? restore(member, ctx.height + 1n) : member,
+      );
     },
 
     refresh(ctx, { operator, nodeKey, url }) {

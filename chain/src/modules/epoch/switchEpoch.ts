@@ -4,7 +4,15 @@ import { epochStarted, participantReinstated } from "./events.ts";
 import type { EpochDeps } from "./expects.ts";
 import type { EpochKeeper } from "./keeper.ts";
 import { currentNumber, epochs, STORE } from "./keys.ts";
-import { beaconWindow, consensusSet, convictedDuring, nextEpoch, snapshot, validatorChanges } from "./transition.ts";
+import {
+  beaconWindow,
+  carrySuspensions,
+  consensusSet,
+  convictedDuring,
+  nextEpoch,
+  snapshot,
+  validatorChanges,
+} from "./transition.ts";
 
 /** Old snapshots deleted at one switch; more than one, so that fewer kept epochs are reached at last. */
 const PRUNED_PER_SWITCH = 4;
@@ -18,7 +26,8 @@ export function switchEpoch(keeper: EpochKeeper, deps: EpochDeps, ctx: Context):
   reinstateServed(deps, ctx, ended);
   deps.params.applyPending(ctx);
   const rules = deps.params.get(ctx);
-  const next = nextEpoch(ended, snapshot(deps.participants.all(ctx), rules), rules.epochBlocks);
+  const members = snapshot(deps.participants.all(ctx), rules);
+  const next = carrySuspensions(ended, nextEpoch(ended, members, rules.epochBlocks));
   epochs.set(ctx.store(STORE), next.number, next);
   currentNumber.set(ctx.store(STORE), next.number);
   epochStarted(ctx, next);

@@ -46,6 +46,8 @@ export function snapshot(
     weight: weights[i]!,
     offers: p.offers,
     excludedHeight: 0n,
+    suspendedHeight: 0n,
+    restoredHeight: 0n,
     url: p.url,
     nodeKey: p.nodeKey,
   }));
@@ -68,6 +70,27 @@ export function capWeights(weights: readonly bigint[], maxBps: bigint): bigint[]
     rest -= next;
   }
   return [...weights];
+}
+
+/** Less traffic from `height` on; once in an epoch, since draws of the past must stay what they were. */
+export const suspend = (member: Member, height: bigint): Member =>
+  member.suspendedHeight > 0n ? member : { ...member, suspendedHeight: height };
+
+export const restore = (member: Member, height: bigint): Member =>
+  member.suspendedHeight === 0n || member.restoredHeight > 0n ? member : { ...member, restoredHeight: height };
+
+/** Who ends an epoch suspended begins the next one so. */
+export function carrySuspensions(ended: Epoch, next: Epoch): Epoch {
+  const suspended = new Set(
+    ended.members.filter((m) => m.suspendedHeight > 0n && m.restoredHeight === 0n).map(({ operator }) => operator),
+  );
+  if (suspended.size === 0) return next;
+  const members = next.members.map((member) =>
+    suspended.has(member.operator)
+      ? { ...member, suspendedHeight: next.startHeight, restoredHeight: 0n }
+      : { ...member, suspendedHeight: 0n, restoredHeight: 0n },
+  );
+  return { ...next, members };
 }
 
 /** True for a member convicted while this epoch ran (not for one who was carried over excluded already). */

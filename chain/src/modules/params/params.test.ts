@@ -46,10 +46,15 @@ describe("genesis", () => {
 
   test("absent parameters have their defaults, given ones win, in either spelling", () => {
     const { chain, module } = init({
-      params: { epochBlocks: "40", duty_deadline: "7", epochEmission: "0" },
+      params: { epochBlocks: "40", duty_deadline: "70", epochEmission: "0" },
       models: [model],
     });
-    expect(module.get(chain.ctx)).toEqual({ ...DEFAULT_PARAMS, epochBlocks: 40n, dutyDeadline: 7n, epochEmission: 0n });
+    expect(module.get(chain.ctx)).toEqual({
+      ...DEFAULT_PARAMS,
+      epochBlocks: 40n,
+      dutyDeadline: 70n,
+      epochEmission: 0n,
+    });
     expect(module.model(chain.ctx, "tiny")?.contextLength).toBe(2048);
     expect(module.model(chain.ctx, "other")).toBeUndefined();
   });

@@ -67,12 +67,13 @@ function complete(entry: participant.Participant, where: string): participant.Pa
   if (entry.nodeAddress !== "" && entry.nodeAddress !== nodeAddress) {
     throw invalidGenesis(`${where}: node_address is not that of node_key`);
   }
-  return { ...entry, nodeAddress };
+  return { ...entry, nodeAddress, bonded: 0n };
 }
 
 export function exportParticipants(keeper: ParticipantKeeper, ctx: Context): unknown {
   return {
-    participants: keeper.all(ctx).map((entry) => participant.Participant.toJSON(entry)),
+    // Checks are not exported, and with them goes what stands behind accusations.
+    participants: keeper.all(ctx).map((entry) => participant.Participant.toJSON({ ...entry, bonded: 0n })),
     former: Array.from(formerConvictions.entries(ctx.store(STORE)), ([operator, convictions]) => ({
       operator,
       convictions: convictions.toString(),

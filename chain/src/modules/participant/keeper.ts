@@ -1,16 +1,22 @@
 import { participant } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
+import { mulDivFloor } from "../../numeric/checked.ts";
 import { PARTICIPANT_ERRORS } from "./errors.ts";
 import { participantExcluded, participantFined } from "./events.ts";
 import type { ParticipantDeps } from "./expects.ts";
 import { ACCOUNT, byConsensusKey, byNode, byValidator, COMMUNITY, count, participants, STORE } from "./keys.ts";
-import { convict, fine, reinstate } from "./transition.ts";
+import { convict, fine, lockBond, reinstate, releaseBond } from "./transition.ts";
 
 type Participant = participant.Participant;
 
 /** Most entries in the registry: the loop over all of them at an epoch switch stays within one block. */
 export const MAX_PARTICIPANTS = 4_096;
+
+export interface FineShare {
+  readonly to: string;
+  readonly bps: number;
+}
 
 export interface ParticipantKeeper {
   byOperator(ctx: Context, address: string): Participant | undefined;
@@ -24,8 +30,15 @@ export interface ParticipantKeeper {
   active(ctx: Context): Participant[];
   /** True for the node and validator accounts of participants that are not banned: their records pay no fee. */
   isProtocolSigner(ctx: Context, address: string): boolean;
-  /** Moves a fine from the collateral to the community, as far as it goes; returns what was taken. */
-  fine(ctx: Context, operator: string, amount: bigint): bigint;
+  /**
+   * Moves a fine from the collateral to the community, as far as it goes, and a share of it (rounded down) to whoever brought it
+   * about; returns what was taken.
+   */
+  fine(ctx: Context, operator: string, amount: bigint, share?: FineShare): bigint;
+  /** Locks a part of the collateral behind an accusation; false where what is free does not cover it. */
+  lockBond(ctx: Context, operator: string, amount: bigint): boolean;
+  /** Unlocks it again, as far as there still is one. */
+  releaseBond(ctx: Context, operator: string, amount: bigint): void;
   /**
    * Excludes or bans, slashes to the community, emits `participant_excluded`; returns what was slashed: 0n where
    * a sentence is in force or nobody of that name is registered.
@@ -62,13 +75,28 @@ export function createParticipantKeeper({ bank, params }: Pick<ParticipantDeps, 
       return owner !== undefined && owner.status !== participant.ParticipantStatus.BANNED;
     },
 
-    fine(ctx, operator, amount) {
+    lockBond(ctx, operator, amount) {
+      const current = keeper.byOperator(ctx, operator);
+      const locked = current && lockBond(current, amount);
+      if (locked === undefined) return false;
+      participants.set(ctx.store(STORE), operator, locked);
+      return true;
+    },
+
+    releaseBond(ctx, operator, amount) {
+      const current = keeper.byOperator(ctx, operator);
+      if (current !== undefined) participants.set(ctx.store(STORE), operator, releaseBond(current, amount));
+    },
+
+    fine(ctx, operator, amount, share) {
       const current = keeper.byOperator(ctx, operator);
       if (current === undefined) return 0n;
       const { participant: fined, taken } = fine(current, amount);
       if (taken === 0n) return 0n;
       participants.set(ctx.store(STORE), operator, fined);
-      bank.send(ctx, ACCOUNT, COMMUNITY, taken);
+      const reward = share === undefined ? 0n : mulDivFloor(taken, BigInt(share.bps), 10_000n);
+      if (share !== undefined && reward > 0n) bank.send(ctx, ACCOUNT, share.to, reward);
+      bank.send(ctx, ACCOUNT, COMMUNITY, taken - reward);
       participantFined(ctx, operator, taken);
       return taken;
     },

@@ -2,7 +2,7 @@
 import { addressOfKey } from "@karat/common";
 import { type params, participant } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
-import { addU64, mulDivFloor, subU64 } from "../../numeric/checked.ts";
+import { addU64, minU64, mulDivFloor, subU64 } from "../../numeric/checked.ts";
 import { PARTICIPANT_ERRORS } from "./errors.ts";
 
 type Participant = participant.Participant;
@@ -48,6 +48,7 @@ export function register(
     excludedEpoch: 0n,
     joinedHeight: at.height,
     unlockHeight: 0n,
+    bonded: 0n,
   };
 }
 
@@ -84,6 +85,17 @@ export function withdrawable(p: Participant, height: bigint): bigint {
   }
   if (p.collateral === 0n) throw new ChainError(PARTICIPANT_ERRORS.nothingToWithdraw, "no collateral is left");
   return p.collateral;
+}
+
+/** Undefined where the collateral that is not bonded yet does not cover it. */
+export function lockBond(p: Participant, amount: bigint): Participant | undefined {
+  return amount > p.collateral - minU64(p.bonded, p.collateral)
+    ? undefined
+    : { ...p, bonded: addU64(p.bonded, amount) };
+}
+
+export function releaseBond(p: Participant, amount: bigint): Participant {
+  return { ...p, bonded: subU64(p.bonded, minU64(amount, p.bonded)) };
 }
 
 /** Takes a fine from the collateral, as far as it goes. */

@@ -4,7 +4,18 @@ import type { Context, Module } from "../../app/module.ts";
 import type { ReputationDeps } from "./expects.ts";
 import { exportReputation, initReputation } from "./genesis.ts";
 import { invariants } from "./invariants.ts";
-import { convict, count, countInference, type Failure, fail, pass, readStanding } from "./keeper.ts";
+import {
+  convict,
+  count,
+  countInference,
+  type Failure,
+  fail,
+  isDistrusted,
+  miss,
+  overrule,
+  pass,
+  readStanding,
+} from "./keeper.ts";
 import { STORE } from "./keys.ts";
 import { queries } from "./queries.ts";
 import { checkingRates } from "./rate.ts";
@@ -26,8 +37,12 @@ export interface ReputationKeeper {
   miss(ctx: Context, operator: string): void;
   dutyAssigned(ctx: Context, validator: string): void;
   dutyMissed(ctx: Context, validator: string): void;
+  /** One of the missed duties had a commitment that no verdict opened. */
+  unrevealed(ctx: Context, validator: string): void;
   /** A committee found otherwise than this validator. */
   overruled(ctx: Context, validator: string): void;
+  /** Overruled more often than honest error explains: its verdicts are not asked for in this epoch. */
+  isDistrusted(ctx: Context, validator: string): boolean;
   /** Checked and clean. */
   pass(ctx: Context, operator: string, model: string, cleanTokens: bigint): void;
   /** Checked without result: counted, and no evidence for anything. */
@@ -51,10 +66,12 @@ export function createReputationModule(deps: ReputationDeps): Module & Reputatio
     checkingRates: (ctx) => checkingRates(deps, ctx),
     finished: (ctx, operator, model) => countInference(deps, ctx, operator, model),
     assignment: (ctx, operator) => count(ctx, operator, "assigned"),
-    miss: (ctx, operator) => count(ctx, operator, "misses"),
+    miss: (ctx, operator) => miss(deps, ctx, operator),
     dutyAssigned: (ctx, validator) => count(ctx, validator, "dutiesAssigned"),
     dutyMissed: (ctx, validator) => count(ctx, validator, "dutiesMissed"),
-    overruled: (ctx, validator) => count(ctx, validator, "overruled"),
+    unrevealed: (ctx, validator) => count(ctx, validator, "unrevealed"),
+    overruled: (ctx, validator) => overrule(deps, ctx, validator),
+    isDistrusted: (ctx, validator) => isDistrusted(deps, ctx, validator),
     pass: (ctx, operator, model, cleanTokens) => pass(deps, ctx, operator, model, cleanTokens),
     abstain: (ctx, operator) => count(ctx, operator, "abstentions"),
     fail: (ctx, failure) => fail(deps, ctx, failure),

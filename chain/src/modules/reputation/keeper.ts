@@ -3,7 +3,20 @@ import { reputation } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
 import type { ReputationDeps } from "./expects.ts";
 import { ofOperator, reputations, STORE, standings } from "./keys.ts";
-import { addFail, addPass, credit, exclude, forfeit, inEpoch, newReputation, newStanding } from "./transition.ts";
+import {
+  addFail,
+  addMiss,
+  addPass,
+  addServed,
+  credit,
+  distrust,
+  exclude,
+  forfeit,
+  inEpoch,
+  isUnreliable,
+  newReputation,
+  newStanding,
+} from "./transition.ts";
 
 type Standing = reputation.Standing;
 type Reputation = reputation.Reputation;
@@ -31,21 +44,25 @@ export function readReputation(ctx: Context, operator: string, model: string, ep
 export function count(
   ctx: Context,
   operator: string,
-  counter: "misses" | "assigned" | "dutiesAssigned" | "dutiesMissed" | "overruled" | "abstentions",
+  counter: "assigned" | "dutiesAssigned" | "dutiesMissed" | "unrevealed" | "abstentions",
 ): void {
   const standing = readStanding(ctx, operator);
   standings.set(ctx.store(STORE), operator, { ...standing, [counter]: standing[counter] + 1n });
 }
 
-/** One more inference of the pair in this epoch. */
+/** One more inference of the pair in this epoch: a promise kept. */
 export function countInference(deps: ReputationDeps, ctx: Context, operator: string, model: string): void {
+  const before = readStanding(ctx, operator);
+  writeStanding(deps, ctx, before, addServed(before, deps.params.get(ctx)));
   const row = readReputation(ctx, operator, model, deps.epochs.current(ctx).number);
   writeReputation(ctx, { ...row, inferencesThisEpoch: row.inferencesThisEpoch + 1n });
 }
 
 export function pass(deps: ReputationDeps, ctx: Context, operator: string, model: string, cleanTokens: bigint): void {
-  const { alphaMicros, reputationHalfTokens, reputationGrowthCapMicros } = deps.params.get(ctx);
-  writeStanding(ctx, readStanding(ctx, operator), addPass(readStanding(ctx, operator), alphaMicros));
+  const params = deps.params.get(ctx);
+  const { reputationHalfTokens, reputationGrowthCapMicros } = params;
+  const before = readStanding(ctx, operator);
+  writeStanding(deps, ctx, before, addPass(before, params));
   const row = readReputation(ctx, operator, model, deps.epochs.current(ctx).number);
   writeReputation(ctx, credit(row, cleanTokens, reputationHalfTokens, reputationGrowthCapMicros));
 }
@@ -53,13 +70,48 @@ export function pass(deps: ReputationDeps, ctx: Context, operator: string, model
 /** A confirmed failure: fined at once; excluded when the evidence is enough. */
 export function fail(deps: ReputationDeps, ctx: Context, failure: Failure): void {
   const { operator, accusers, epoch } = failure;
-  fine(deps, ctx, operator);
+  fine(deps, ctx, operator, accusers[0]);
   // What was in flight when the operator was excluded does not convict it a second time.
   if (isPunished(deps, ctx, operator, epoch)) return;
   const before = readStanding(ctx, operator);
-  const after = addFail(before, accusers, deps.params.get(ctx).alphaMicros);
-  if (after.state === StandingState.EXCLUDED) excludeNow(deps, ctx, before, epoch);
-  else writeStanding(ctx, before, after);
+  const after = addFail(before, accusers, deps.params.get(ctx));
+  settleStanding(deps, ctx, before, after, epoch);
+}
+
+/** A receipt without a finish: evidence, and exclusion when it is enough. */
+export function miss(deps: ReputationDeps, ctx: Context, operator: string): void {
+  const before = readStanding(ctx, operator);
+  const after = addMiss(before, deps.params.get(ctx));
+  const { number } = deps.epochs.current(ctx);
+  if (isPunished(deps, ctx, operator, number)) {
+    standings.set(ctx.store(STORE), operator, { ...before, misses: after.misses });
+  } else settleStanding(deps, ctx, before, after, number);
+}
+
+/** A committee has found otherwise than this validator: too often is more than error. */
+export function overrule(deps: ReputationDeps, ctx: Context, validator: string): void {
+  const before = readStanding(ctx, validator);
+  const after = { ...before, overruled: before.overruled + 1n };
+  const store = ctx.store(STORE);
+  if (!isUnreliable(after, deps.params.get(ctx).verdictErrorMicros)) {
+    standings.set(store, validator, after);
+    return;
+  }
+  const { number } = deps.epochs.current(ctx);
+  standings.set(store, validator, distrust(after, number));
+  deps.rewards.forfeitDuties(ctx, validator, number);
+  forfeitReputations(ctx, validator);
+  ctx.emit("validator_unreliable", { participant: validator, overruled: String(after.overruled) });
+}
+
+/** Its verdicts are asked for again in the next epoch. */
+export const isDistrusted = (deps: ReputationDeps, ctx: Context, validator: string): boolean =>
+  readStanding(ctx, validator).unreliableUntil > deps.epochs.current(ctx).number;
+
+function settleStanding(deps: ReputationDeps, ctx: Context, before: Standing, after: Standing, epoch: bigint): void {
+  if (after.state !== StandingState.EXCLUDED) writeStanding(deps, ctx, before, after);
+  // Service that was counted stays counted.
+  else excludeNow(deps, ctx, { ...before, misses: after.misses }, epoch);
 }
 
 /** Excluded at once, on evidence that its own key has signed. */
@@ -68,8 +120,11 @@ export function convict(deps: ReputationDeps, ctx: Context, { operator, epoch }:
   if (!isPunished(deps, ctx, operator, epoch)) excludeNow(deps, ctx, readStanding(ctx, operator), epoch);
 }
 
-function fine(deps: ReputationDeps, ctx: Context, operator: string): void {
-  deps.participants.fine(ctx, operator, deps.params.get(ctx).failureFine);
+/** A share goes to the accuser, where there was one. */
+function fine(deps: ReputationDeps, ctx: Context, operator: string, accuser?: string): void {
+  const { failureFine, accuserShareBps } = deps.params.get(ctx);
+  const share = accuser === undefined ? undefined : { to: accuser, bps: accuserShareBps };
+  deps.participants.fine(ctx, operator, failureFine, share);
 }
 
 function isPunished(deps: ReputationDeps, ctx: Context, operator: string, epoch: bigint): boolean {
@@ -82,14 +137,20 @@ function excludeNow(deps: ReputationDeps, ctx: Context, before: Standing, fromEp
   deps.participants.convict(ctx, operator, deps.epochs.current(ctx).number);
   deps.epochs.exclude(ctx, operator);
   deps.rewards.exclude(ctx, operator, fromEpoch);
-  writeStanding(ctx, before, exclude(before));
+  writeStanding(deps, ctx, before, exclude(before));
+  forfeitReputations(ctx, operator);
+}
+
+function forfeitReputations(ctx: Context, operator: string): void {
   const rows = [...reputations.entries(ctx.store(STORE), { prefix: ofOperator(operator) })];
   for (const [, row] of rows) writeReputation(ctx, forfeit(row));
 }
 
-function writeStanding(ctx: Context, before: Standing, after: Standing): void {
+function writeStanding(deps: ReputationDeps, ctx: Context, before: Standing, after: Standing): void {
   standings.set(ctx.store(STORE), after.participant, after);
   if (after.state !== before.state) {
+    if (after.state === StandingState.SUSPENDED) deps.epochs.suspend(ctx, after.participant);
+    else deps.epochs.restore(ctx, after.participant);
     ctx.emit("standing_changed", {
       participant: after.participant,
       state: reputation.standingStateToJSON(after.state).slice("STANDING_STATE_".length).toLowerCase(),

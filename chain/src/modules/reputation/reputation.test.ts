@@ -3,10 +3,21 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { errorOf } from "../testing/context.ts";
 import { MODEL, TestNetwork } from "../testing/network.ts";
-import { addFail, addPass, credit, exclude, inEpoch, newReputation, newStanding } from "./transition.ts";
+import {
+  addFail,
+  addMiss,
+  addPass,
+  addServed,
+  credit,
+  exclude,
+  inEpoch,
+  isUnreliable,
+  newReputation,
+  newStanding,
+} from "./transition.ts";
 
 const { StandingState } = reputation;
-const ALPHA = 1_000;
+const ALPHA = { alphaMicros: 1_000, missAlphaMicros: 100_000 };
 
 let network = new TestNetwork();
 beforeEach(() => {
@@ -56,6 +67,34 @@ describe("standing", () => {
     for (let i = 0; i < 50; i++) alone = addFail(alone, ["x"], ALPHA);
     expect(alone.state).toBe(StandingState.SUSPENDED);
     expect(alone.accusers).toEqual(["x"]);
+  });
+
+  test("broken promises suspend and exclude on their own, kept ones win trust back", () => {
+    let standing = newStanding("a");
+    const states: reputation.StandingState[] = [];
+    for (let i = 0; i < 12; i++) {
+      standing = addMiss(standing, ALPHA);
+      states.push(standing.state);
+    }
+    expect(states.indexOf(StandingState.SUSPENDED)).toBe(4);
+    expect(states.indexOf(StandingState.EXCLUDED)).toBe(10);
+    expect(standing.log2Evidence).toBeLessThanOrEqual(0n);
+    // One in twenty is within what an honest executor misses.
+    let honest = newStanding("a");
+    for (let i = 0; i < 2_000; i++) honest = i % 20 === 0 ? addMiss(honest, ALPHA) : addServed(honest, ALPHA);
+    expect(honest.state).toBe(StandingState.GOOD);
+    let sorry = newStanding("a");
+    for (let i = 0; i < 5; i++) sorry = addMiss(sorry, ALPHA);
+    expect(sorry.state).toBe(StandingState.SUSPENDED);
+    for (let i = 0; i < 40; i++) sorry = addServed(sorry, ALPHA);
+    expect(sorry.state).toBe(StandingState.GOOD);
+  });
+
+  test("a validator is unreliable when committees overrule it more often than error explains", () => {
+    const judged = (overruled: bigint, dutiesAssigned: bigint) =>
+      isUnreliable({ ...newStanding("a"), overruled, dutiesAssigned }, 20_000);
+    expect([judged(1n, 1n), judged(2n, 2n), judged(3n, 3n)]).toEqual([false, false, true]);
+    expect([judged(2n, 100n), judged(20n, 1_000n), judged(120n, 1_000n)]).toEqual([false, false, true]);
   });
 
   test("keeps eight accusers, each once", () => {

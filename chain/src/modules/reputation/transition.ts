@@ -1,5 +1,5 @@
 /** How evidence moves a standing and a reputation: pure functions from values to the new value. */
-import { reputation } from "@karat/proto";
+import { type params, reputation } from "@karat/proto";
 import { recentEvidence, reputation as reputationOf, standing as standingOf } from "@karat/rules";
 import { U64_MAX } from "../../numeric/checked.ts";
 
@@ -16,14 +16,58 @@ export const newStanding = (participant: string): Standing =>
 export const newReputation = (participant: string, model: string): Reputation =>
   reputation.Reputation.fromPartial({ participant, model });
 
-export function addPass(before: Standing, alphaMicros: number): Standing {
-  return judge({ ...before, passes: before.passes + 1n }, false, alphaMicros);
+export type Alphas = Pick<params.Params, "alphaMicros" | "missAlphaMicros">;
+
+export function addPass(before: Standing, alphas: Alphas): Standing {
+  const log2Recent = recentEvidence(before.log2Recent, false, alphas.alphaMicros);
+  return judge({ ...before, passes: before.passes + 1n, log2Recent }, alphas);
 }
 
 /** A confirmed failure; `accusers` are the operators that confirmed it. */
-export function addFail(before: Standing, accusers: readonly string[], alphaMicros: number): Standing {
+export function addFail(before: Standing, accusers: readonly string[], alphas: Alphas): Standing {
   const all = [...new Set([...before.accusers, ...accusers])].slice(0, MAX_ACCUSERS);
-  return judge({ ...before, fails: before.fails + 1n, accusers: all }, true, alphaMicros);
+  const log2Recent = recentEvidence(before.log2Recent, true, alphas.alphaMicros);
+  return judge({ ...before, fails: before.fails + 1n, accusers: all, log2Recent }, alphas);
+}
+
+/** A promise kept: the executor has recorded what its receipt announced. */
+export function addServed(before: Standing, alphas: Alphas): Standing {
+  const log2RecentMisses = recentEvidence(before.log2RecentMisses, false, alphas.missAlphaMicros);
+  return judge({ ...before, served: before.served + 1n, log2RecentMisses }, alphas);
+}
+
+/** A promise broken, on the executor's own signature. */
+export function addMiss(before: Standing, alphas: Alphas): Standing {
+  const log2RecentMisses = recentEvidence(before.log2RecentMisses, true, alphas.missAlphaMicros);
+  return judge({ ...before, misses: before.misses + 1n, unserved: before.unserved + 1n, log2RecentMisses }, alphas);
+}
+
+/** Whether a validator's verdicts stand against committees more often than honest error explains. */
+export function isUnreliable(standing: Standing, errorMicros: number): boolean {
+  const wrong = standing.overruled - standing.settledOverruled;
+  const answers = answersOf(standing) - standing.settledAnswers;
+  const agreed = answers > wrong ? answers - wrong : 0n;
+  const judged = standingOf({
+    passes: agreed,
+    fails: wrong,
+    alphaMicros: errorMicros,
+    distinctFailOperators: 0,
+    recentLog2: 0n,
+  });
+  return judged.state !== "good";
+}
+
+const answersOf = ({ dutiesAssigned, dutiesMissed }: Standing): bigint =>
+  dutiesAssigned > dutiesMissed ? dutiesAssigned - dutiesMissed : 0n;
+
+/** Out of validators' draws to the end of `epoch`; what showed it is spent. */
+export function distrust(standing: Standing, epoch: bigint): Standing {
+  return {
+    ...standing,
+    unreliableUntil: epoch + 1n,
+    settledOverruled: standing.overruled,
+    settledAnswers: answersOf(standing),
+  };
 }
 
 /** After an exclusion: the evidence is spent, the counts of service stay. */
@@ -36,22 +80,36 @@ export function exclude(before: Standing): Standing {
     accusers: [],
     log2Evidence: 0n,
     log2Recent: 0n,
+    served: 0n,
+    unserved: 0n,
+    log2Misses: 0n,
+    log2RecentMisses: 0n,
     state: StandingState.EXCLUDED,
   };
 }
 
-function judge(counts: Standing, failed: boolean, alphaMicros: number): Standing {
-  const recentLog2 = recentEvidence(counts.log2Recent, failed, alphaMicros);
-  const { log2E, state } = standingOf({
+/** The worse of what checks and broken promises say. */
+function judge(counts: Standing, { alphaMicros, missAlphaMicros }: Alphas): Standing {
+  const checks = standingOf({
     passes: counts.passes,
     fails: counts.fails,
     alphaMicros,
     distinctFailOperators: counts.accusers.length,
-    recentLog2,
+    recentLog2: counts.log2Recent,
   });
-  return { ...counts, log2Evidence: log2E, log2Recent: recentLog2, state: STATES[state] };
+  const promises = standingOf({
+    passes: counts.served,
+    fails: counts.unserved,
+    alphaMicros: missAlphaMicros,
+    // No accuser has to be believed.
+    distinctFailOperators: 2,
+    recentLog2: counts.log2RecentMisses,
+  });
+  const state = STATES[checks.state] > STATES[promises.state] ? checks.state : promises.state;
+  return { ...counts, log2Evidence: checks.log2E, log2Misses: promises.log2E, state: STATES[state] };
 }
 
+/** Falling trust has rising numbers. */
 const STATES = {
   good: StandingState.GOOD,
   suspended: StandingState.SUSPENDED,

@@ -36,6 +36,8 @@ export interface RewardKeeper {
   /** A duty was answered. */
   duty(ctx: Context, operator: string, epoch: bigint): void;
   dutyMissed(ctx: Context, operator: string, epoch: bigint): void;
+  /** Its duties of the epoch earn nothing. */
+  forfeitDuties(ctx: Context, operator: string, epoch: bigint): void;
 }
 
 type Counter = "assigned" | "missed" | "duties" | "dutiesMissed" | "workFees";
@@ -100,6 +102,11 @@ export function createRewardKeeper({ bank, params, epochs }: RewardDeps): Reward
     assigned: (ctx, operator, epoch) => add(ctx, operator, epoch, "assigned", 1n),
     missed: (ctx, operator, epoch) => add(ctx, operator, epoch, "missed", 1n),
     duty: (ctx, operator, epoch) => add(ctx, operator, epoch, "duties", 1n),
+    forfeitDuties(ctx, operator, epoch) {
+      const number = open(ctx, epoch);
+      const row = rows.get(ctx.store(STORE), [number, operator]) ?? emptyRow(number, operator);
+      rows.set(ctx.store(STORE), [number, operator], { ...row, dutiesForfeited: true });
+    },
     dutyMissed: (ctx, operator, epoch) => add(ctx, operator, epoch, "dutiesMissed", 1n),
   };
 }

@@ -22,6 +22,7 @@ export function emptyRow(number: bigint, participant: string): EpochReward {
     claimed: false,
     claimedHeight: 0n,
     workFees: 0n,
+    dutiesForfeited: false,
   };
 }
 
@@ -72,7 +73,7 @@ export function settleEpoch(input: {
     rows.map((row) => ({
       id: row.participant,
       weight: row.duties,
-      serviceMicros: row.excluded ? 0 : Number(MICROS),
+      serviceMicros: row.excluded || row.dutiesForfeited ? 0 : Number(MICROS),
     })),
   );
   return {

@@ -4,13 +4,14 @@
  */
 import { sha256, signDigest, utf8 } from "@karat/common";
 import { encodeSigned, type inference, type params, reputation, sign, verification } from "@karat/proto";
-import { DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
+import { checkCommitment, DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
 import { createDepositModule } from "../deposit/index.ts";
 import { createInferenceModule } from "../inference/index.ts";
 import { createParamsModule, LOCALNET_PARAMS } from "../params/index.ts";
 import { createParticipantModule } from "../participant/index.ts";
 import { createReputationModule } from "../reputation/index.ts";
 import { createVerificationModule } from "../verification/index.ts";
+import { isCommitting } from "../verification/transition.ts";
 import { memoryBank } from "./bank.ts";
 import { TestChain } from "./context.ts";
 import { keyNamed, registrationOf, type TestKey } from "./identities.ts";
@@ -104,7 +105,7 @@ export class TestNetwork {
 
   /** Everybody in the order that the beacon of `anchor` gives. */
   drawOrder(id: Uint8Array, anchor: bigint): string[] {
-    return executorOrder(this.epochs.beaconOf(anchor), id, this.epochs.everybody());
+    return executorOrder(this.epochs.beaconOf(anchor), id, this.epochs.everybody(anchor));
   }
 
   #requestOnce(options: RequestOptions, nonce: number): Request {
@@ -177,7 +178,31 @@ export class TestNetwork {
     return codes(this.chain.deliver(this.inferences, "/karat.inference.v1.MsgDeliverInferences", message));
   }
 
+  /** A verdict on values that were committed before: by everybody who still may, where nobody has. */
   judge(
+    id: Uint8Array,
+    validator: string,
+    verdict: verification.Verdict = Verdict.VALID,
+    change: Partial<verification.VerdictRecord> = {},
+  ): number {
+    for (const duty of this.check({ id })?.duties.filter(isCommitting) ?? []) this.commit(id, duty.validator);
+    return this.reveal(id, validator, verdict, change);
+  }
+
+  /** Commits a validator to the values that `reveal` opens. */
+  commit(id: Uint8Array, validator: string, commitment = this.commitmentOf(id, validator)): number {
+    const message = {
+      sender: this.validatorKey(validator).address,
+      commitments: [{ inferenceId: id, commitment }],
+    };
+    return codes(this.chain.deliver(this.verification, "/karat.verification.v1.MsgCommitChecks", message))[0]!;
+  }
+
+  commitmentOf(inferenceId: Uint8Array, validator: string): Uint8Array {
+    return checkCommitment({ chainId: this.chain.chainId, inferenceId, validator, ...openingOf(inferenceId) });
+  }
+
+  reveal(
     id: Uint8Array,
     validator: string,
     verdict: verification.Verdict = Verdict.VALID,
@@ -188,9 +213,8 @@ export class TestNetwork {
       verdict,
       pBucket: 0,
       distanceMicros: 0n,
-      gatedMargins: 0,
-      positions: 20,
       evidenceHash: sha256(id),
+      ...openingOf(id),
       ...change,
     };
     const message = { sender: this.validatorKey(validator).address, verdicts: [record] };
@@ -257,6 +281,8 @@ export class TestNetwork {
     return decode(handlers[path]!(this.chain.ctx, request));
   }
 }
+
+const openingOf = (id: Uint8Array) => ({ valuesHash: sha256(id), salt: id, gatedMargins: 0, positions: 20 });
 
 function codes(response: object): number[] {
   return (response as { results: readonly { code: number }[] }).results.map(({ code }) => code);

@@ -1,6 +1,6 @@
 import { sha256, signDigest, utf8 } from "@karat/common";
 import { deposit, encodeSigned, epoch, inference, reward, sign, typeUrls, verification } from "@karat/proto";
-import { DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
+import { checkCommitment, DEFAULT_SAMPLING, drawWeight, executorOrder } from "@karat/rules";
 import { QueryBalanceRequest, QueryBalanceResponse } from "cosmjs-types/cosmos/bank/v1beta1/query";
 import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
 import { AppHarness, type Block, type Signer, TEST_MODEL, type TestParticipant } from "../../app/testing/index.ts";
@@ -76,7 +76,7 @@ export class Players {
     return executorOrder(
       beacon,
       id,
-      drawn.map(({ operator, weight }) => ({ id: operator, weight })),
+      drawn.map((member) => ({ id: member.operator, weight: drawWeight(member, anchor) })),
     );
   }
 
@@ -169,7 +169,8 @@ export class Players {
   /** Everybody with an open duty answers; how many did. */
   judge(verdict: verification.Verdict): number {
     let answered = 0;
-    for (const { operator, validator } of this.harness.participants) {
+    const { chainId } = this.harness;
+    const openDuties = this.harness.participants.map(({ operator, validator }) => {
       const request = { validator: operator.address, limit: 0 };
       const { duties } = this.harness.query(
         "/karat.verification.v1.Query/PendingDuties",
@@ -177,12 +178,28 @@ export class Players {
         verification.QueryPendingDutiesResponse,
         request,
       );
-      if (duties.length === 0) continue;
-      const verdicts = duties.map(({ inferenceId }) =>
-        verification.VerdictRecord.fromPartial({ inferenceId, verdict, evidenceHash: sha256(inferenceId) }),
+      const ids = duties.map(({ inferenceId }) => inferenceId);
+      if (ids.length > 0) {
+        const commitments = ids.map((inferenceId) => {
+          const values = { chainId, inferenceId, validator: operator.address, ...openingOf(inferenceId) };
+          return { inferenceId, commitment: checkCommitment(values) };
+        });
+        this.send(validator, typeUrls.commitChecks, { sender: validator.address, commitments });
+      }
+      return { validator, ids };
+    });
+    for (const { validator, ids } of openDuties) {
+      if (ids.length === 0) continue;
+      const verdicts = ids.map((inferenceId) =>
+        verification.VerdictRecord.fromPartial({
+          inferenceId,
+          verdict,
+          evidenceHash: sha256(inferenceId),
+          ...openingOf(inferenceId),
+        }),
       );
       this.send(validator, typeUrls.submitVerdicts, { sender: validator.address, verdicts });
-      answered += duties.length;
+      answered += ids.length;
     }
     return answered;
   }
@@ -224,3 +241,5 @@ export class Players {
     while (this.epoch().number === number) this.blocks();
   }
 }
+
+const openingOf = (id: Uint8Array) => ({ valuesHash: sha256(id), salt: id, gatedMargins: 0, positions: 20 });

@@ -1,7 +1,8 @@
 /** Epochs and rewards that a test moves by hand and looks into. */
 import type { epoch, participant } from "@karat/proto";
-import { domainHash } from "@karat/rules";
+import { domainHash, drawWeight } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
+import { restore, suspend } from "../epoch/transition.ts";
 import type { Candidate, CandidateFilter, Payment } from "../inference/index.ts";
 import type { TestChain } from "./context.ts";
 
@@ -22,6 +23,8 @@ export class StandInEpochs {
       weight: 100n,
       offers,
       excludedHeight: 0n,
+      suspendedHeight: 0n,
+      restoredHeight: 0n,
       url,
       nodeKey,
     }));
@@ -57,23 +60,35 @@ export class StandInEpochs {
   beaconOf = (height: bigint): Uint8Array => domainHash("karat/test/beacon", height);
 
   /** All members as the draw takes them. */
-  everybody(): { id: string; weight: bigint }[] {
-    return this.members_.map(({ operator, weight }) => ({ id: operator, weight }));
+  everybody(anchor: bigint): { id: string; weight: bigint }[] {
+    return this.members_.map((member) => ({ id: member.operator, weight: drawWeight(member, anchor) }));
   }
 
   candidates(_ctx: Context, filter: CandidateFilter): Candidate[] {
     return this.members_
       .filter(({ excludedHeight }) => excludedHeight === 0n || filter.anchorHeight < excludedHeight)
-      .flatMap(({ operator, weight, offers }) =>
-        offers
+      .flatMap((member) =>
+        member.offers
           .filter(({ model }) => model === filter.model)
           .filter((o) => o.inputPrice <= filter.maxInputPrice && o.outputPrice <= filter.maxOutputPrice)
-          .map((offer) => ({ id: operator, weight, offer })),
+          .map((offer) => ({ id: member.operator, weight: drawWeight(member, filter.anchorHeight), offer })),
       );
   }
 
   members(ctx: Context): epoch.Member[] {
     return this.members_.filter(({ excludedHeight }) => excludedHeight === 0n || ctx.height < excludedHeight);
+  }
+
+  suspend(ctx: Context, operator: string): void {
+    this.#edit(operator, (member) => suspend(member, ctx.height + 1n));
+  }
+
+  restore(ctx: Context, operator: string): void {
+    this.#edit(operator, (member) => restore(member, ctx.height + 1n));
+  }
+
+  #edit(operator: string, change: (member: epoch.Member) => epoch.Member): void {
+    this.members_ = this.members_.map((member) => (member.operator === operator ? change(member) : member));
   }
 
   exclude(ctx: Context, operator: string): void {
@@ -102,6 +117,9 @@ export class StandInRewards {
   }
   dutyMissed(_ctx: Context, operator: string, epoch: bigint): void {
     this.calls.push(`dutyMissed ${operator} ${epoch}`);
+  }
+  forfeitDuties(_ctx: Context, operator: string, epoch: bigint): void {
+    this.calls.push(`forfeitDuties ${operator} ${epoch}`);
   }
   exclude(_ctx: Context, operator: string, fromEpoch: bigint): void {
     this.calls.push(`exclude ${operator} ${fromEpoch}`);

@@ -1,5 +1,6 @@
 import { inference, verification } from "@karat/proto";
 import { beforeEach, describe, expect, test } from "vitest";
+import { memoryBank } from "../testing/bank.ts";
 import { DEPOSITED, TestNetwork } from "../testing/network.ts";
 import type { Request } from "../testing/records.ts";
 import { ERRORS } from "./errors.ts";
@@ -96,8 +97,10 @@ describe("an objection", () => {
     const request = network.drawn();
     const members = network.contested(request);
     network.judge(request.id, members[0]!, Verdict.INVALID);
-    network.block(10);
+    network.block(16);
     expect(statusOf(request)).toBe(Status.INVALID);
+    // Those who had committed and did not open it: counted besides.
+    expect(network.standing(members[1]!).unrevealed).toBe(1n);
     expect(network.standing(members[1]!).dutiesMissed).toBe(1n);
   });
 
@@ -118,6 +121,72 @@ describe("an objection", () => {
     expect(small.contested(request, Verdict.UNAVAILABLE)).toEqual([missed]);
     expect(small.judge(request.id, missed, Verdict.UNAVAILABLE)).toBe(0);
     expect(small.check(request)?.status).toBe(Status.INVALID);
+  });
+});
+
+describe("an accusation", () => {
+  const collateralOf = (operator: string) => {
+    const { collateral, bonded } = network.participants.byOperator(network.chain.ctx, operator)!;
+    return { collateral, bonded };
+  };
+  const { accusationBond: BOND, failureFine: FINE, accuserShareBps } = network.params.get(network.chain.ctx);
+
+  test("locks a bond, which comes back with a share of the fine when it is upheld", () => {
+    const request = network.drawn();
+    const accuser = first(request);
+    const before = collateralOf(accuser);
+    const balance = () => memoryBank.balance(network.chain.ctx, accuser);
+    const had = balance();
+    const members = network.contested(request);
+    expect(collateralOf(accuser)).toEqual({ ...before, bonded: BOND });
+    for (const member of members) network.judge(request.id, member, Verdict.INVALID);
+    expect(statusOf(request)).toBe(Status.INVALID);
+    expect(collateralOf(accuser)).toEqual(before);
+    expect(balance() - had).toBe((FINE * BigInt(accuserShareBps)) / 10_000n);
+  });
+
+  test("costs its bond when it is overruled", () => {
+    const request = network.drawn();
+    const accuser = first(request);
+    const before = collateralOf(accuser);
+    for (const member of network.contested(request)) network.judge(request.id, member, Verdict.VALID);
+    expect(collateralOf(accuser)).toEqual({ collateral: before.collateral - BOND, bonded: 0n });
+  });
+
+  test("gets its bond back where no committee comes together", () => {
+    const request = network.drawn();
+    const accuser = first(request);
+    const before = collateralOf(accuser);
+    network.contested(request);
+    network.block(16);
+    expect(statusOf(request)).toBe(Status.INCONCLUSIVE);
+    expect(collateralOf(accuser)).toEqual(before);
+  });
+
+  test("that the free collateral does not cover is refused", () => {
+    const request = network.drawn();
+    const accuser = first(request);
+    const { collateral } = collateralOf(accuser);
+    expect(network.participants.lockBond(network.chain.ctx, accuser, collateral - BOND + 1n)).toBe(true);
+    expect(network.judge(request.id, accuser, Verdict.INVALID)).toBe(ERRORS.bondNotCovered.code);
+    network.participants.releaseBond(network.chain.ctx, accuser, collateral - BOND + 1n);
+    expect(network.judge(request.id, accuser, Verdict.INVALID)).toBe(0);
+  });
+
+  test("and a verdict that stands against a committee count as error: too many cost the duty rewards and all trust", () => {
+    const liar = network.operators[2]!;
+    const forfeited = () => network.rewards.calls.includes(`forfeitDuties ${liar} 3`);
+    for (let i = 0; i < 200 && !forfeited(); i++) {
+      const request = network.drawn({ executor: network.operators[1]! });
+      const [validator] = network.dutiesOf(request);
+      if (validator === undefined) continue; // trusted by now, and passed over
+      network.judge(request.id, validator, validator === liar ? Verdict.INVALID : Verdict.VALID);
+      network.block(2);
+      for (const member of network.dutiesOf(request)) network.judge(request.id, member, Verdict.VALID);
+    }
+    expect(forfeited()).toBe(true);
+    expect(network.standing(liar).overruled).toBeLessThanOrEqual(5n);
+    expect(network.chain.eventsOf("validator_unreliable")).toMatchObject([{ participant: liar }]);
   });
 });
 

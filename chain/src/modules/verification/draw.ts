@@ -9,7 +9,7 @@ interface Candidate {
   readonly weight: bigint;
 }
 
-/** Active members that have no part in the inference. */
+/** Active members that have no part in the inference and whose verdicts are still worth something. */
 function candidates(
   deps: VerificationDeps,
   ctx: Context,
@@ -18,6 +18,7 @@ function candidates(
   return deps.epochs
     .members(ctx)
     .filter(({ operator }) => operator !== executor && operator !== transferAgent)
+    .filter(({ operator }) => !deps.reputation.isDistrusted(ctx, operator))
     .map(({ operator, weight }) => ({ id: operator, weight }));
 }
 

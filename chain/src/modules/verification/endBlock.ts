@@ -3,9 +3,10 @@ import { type inference, verification } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
 import { drawCommittee, isChecked, validatorOrder } from "./draw.ts";
 import type { VerificationDeps } from "./expects.ts";
-import { conclude, isMoot, missOpenDuties, putOpen, read } from "./keeper.ts";
+import { conclude, isMoot, missLateDuties, putOpen, read } from "./keeper.ts";
 import { agenda, checks, expiring, STORE } from "./keys.ts";
-import { assign, convene, MAX_REDRAWS, newDuty, redraw, tally } from "./transition.ts";
+import { takePooled } from "./pool.ts";
+import { assign, convene, isDutyOpen, MAX_REDRAWS, newDuty, redraw, tally } from "./transition.ts";
 
 /** Most checks that one block looks at, draws or forgets, each. */
 export const BLOCK_BUDGET = 500;
@@ -32,23 +33,24 @@ function advance(deps: VerificationDeps, ctx: Context, check: verification.Check
   } else if (check.status === verification.CheckStatus.PENDING) {
     redrawOrGiveUp(deps, ctx, check);
   } else if (check.duties.some((duty) => duty.committee)) {
-    const heard = missOpenDuties(deps, ctx, check);
-    conclude(deps, ctx, heard, tally(heard, deps.params.get(ctx).committeeQuorum));
+    const heard = missLateDuties(deps, ctx, check);
+    // Those who have committed still have until their deadline to answer.
+    if (heard.duties.some(isDutyOpen)) putOpen(deps, ctx, heard);
+    else conclude(deps, ctx, heard, tally(heard, deps.params.get(ctx).committeeQuorum));
   } else {
     conveneOrDecide(deps, ctx, check, due);
   }
 }
 
 function redrawOrGiveUp(deps: VerificationDeps, ctx: Context, before: verification.Check): void {
-  const check = missOpenDuties(deps, ctx, before);
+  const check = missLateDuties(deps, ctx, before);
   const next = check.redraws < MAX_REDRAWS ? nextInOrder(deps, ctx, check) : undefined;
   if (next === undefined) {
     conclude(deps, ctx, check, "giveUp");
     return;
   }
-  const deadline = ctx.height + deps.params.get(ctx).dutyDeadline;
-  const duty = newDuty(check.inferenceId, next, false, ctx.height, deadline);
-  putOpen(deps, ctx, redraw(check, duty), deadline, [duty]);
+  const duty = newDuty(check.inferenceId, next, false, ctx.height, deps.params.get(ctx));
+  putOpen(deps, ctx, redraw(check, duty), [duty]);
 }
 
 /** Of the order that the first draw gave, among those who are members now, the first that was not asked yet. */
@@ -61,15 +63,14 @@ function nextInOrder(deps: VerificationDeps, ctx: Context, check: verification.C
 /** An objection of the block before: a committee decides, or without one what the quorum says of a single answer. */
 function conveneOrDecide(deps: VerificationDeps, ctx: Context, check: verification.Check, due: bigint): void {
   const finished = deps.inferences.get(ctx, check.inferenceId)!;
-  const { committeeQuorum, dutyDeadline } = deps.params.get(ctx);
+  const params = deps.params.get(ctx);
   const members = drawCommittee(deps, ctx, finished, check, due);
   if (members.length === 0) {
-    conclude(deps, ctx, check, tally(check, committeeQuorum));
+    conclude(deps, ctx, check, tally(check, params.committeeQuorum));
     return;
   }
-  const deadline = ctx.height + dutyDeadline;
-  const duties = members.map((member) => newDuty(check.inferenceId, member, true, ctx.height, deadline));
-  putOpen(deps, ctx, convene(check, duties), deadline, duties);
+  const duties = members.map((member) => newDuty(check.inferenceId, member, true, ctx.height, params));
+  putOpen(deps, ctx, convene(check, duties), duties);
 }
 
 /** The finishes of earlier blocks: the beacon that was unknown to them decides whether each is checked, and by whom. */
@@ -96,9 +97,9 @@ function drawOne(
     deps.inferences.accept(ctx, inferenceId);
     return;
   }
-  const deadline = ctx.height + deps.params.get(ctx).dutyDeadline;
-  const duty = newDuty(inferenceId, validator, false, ctx.height, deadline);
-  putOpen(deps, ctx, assign({ inferenceId, executor, model, rateMicros, drawnHeight }, duty), deadline, [duty]);
+  const pooled = takePooled(deps, ctx, finished);
+  const duty = newDuty(inferenceId, validator, false, ctx.height, deps.params.get(ctx));
+  putOpen(deps, ctx, assign({ inferenceId, executor, model, rateMicros, drawnHeight, pooled }, duty), [duty]);
 }
 
 /** The first entries up to the present height, earliest first, at most the budget. */

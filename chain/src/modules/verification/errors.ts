@@ -20,4 +20,16 @@ export const ERRORS = {
   invalidVerdict: kind(8),
   /** No edge leads from the check's status by this step. */
   illegalStep: kind(9),
+  /** No commitment to own values, which a verdict of VALID or INVALID must have before it. */
+  notCommitted: kind(10),
+  /** The verdict's values, sampling statistics and salt are not what was committed. */
+  commitmentMismatch: kind(11),
+  /** Committed to something else before. */
+  alreadyCommitted: kind(12),
+  /** A commitment is 32 bytes; a salt 16 to 64, a values hash 32. */
+  invalidCommitment: kind(13),
+  /** Other members of the committee may still commit: send it again when they have. */
+  stillCommitting: kind(14),
+  /** The accuser's collateral does not cover the bond of an accusation. */
+  bondNotCovered: kind(15),
 } as const;

@@ -16,6 +16,10 @@ export function emitDutyMissed(ctx: Context, duty: verification.Duty): void {
   ctx.emit("duty_missed", { inference_id: toHex(duty.inferenceId), validator: duty.validator });
 }
 
+export function emitCommitted(ctx: Context, validator: string, inferenceId: Uint8Array): void {
+  ctx.emit("check_committed", { inference_id: toHex(inferenceId), validator });
+}
+
 export function emitVerdict(ctx: Context, validator: string, record: verification.VerdictRecord): void {
   ctx.emit("verdict", {
     inference_id: toHex(record.inferenceId),

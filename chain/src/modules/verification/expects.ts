@@ -9,6 +9,11 @@ export interface Params {
 
 export interface Participants {
   byValidatorAddress(ctx: Context, address: string): participant.Participant | undefined;
+  all(ctx: Context): participant.Participant[];
+  lockBond(ctx: Context, operator: string, amount: bigint): boolean;
+  releaseBond(ctx: Context, operator: string, amount: bigint): void;
+  /** Takes up to so much of the collateral for the community. */
+  fine(ctx: Context, operator: string, amount: bigint): bigint;
 }
 
 export interface Epochs {
@@ -29,7 +34,11 @@ export interface Reputation {
   finished(ctx: Context, operator: string, model: string): void;
   dutyAssigned(ctx: Context, validator: string): void;
   dutyMissed(ctx: Context, validator: string): void;
+  /** Committed and never opened it. */
+  unrevealed(ctx: Context, validator: string): void;
   overruled(ctx: Context, validator: string): void;
+  /** Overruled more often than error explains: not drawn as a validator. */
+  isDistrusted(ctx: Context, validator: string): boolean;
   pass(ctx: Context, operator: string, model: string, cleanTokens: bigint): void;
   abstain(ctx: Context, operator: string): void;
   fail(ctx: Context, failure: Failure): void;

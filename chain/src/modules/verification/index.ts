@@ -7,6 +7,7 @@ import type { VerificationDeps } from "./expects.ts";
 import { invariants } from "./invariants.ts";
 import { read } from "./keeper.ts";
 import { STORE } from "./keys.ts";
+import { commitChecks } from "./msgs/commitChecks.ts";
 import { submitVerdicts } from "./msgs/submitVerdicts.ts";
 import { queries } from "./queries.ts";
 
@@ -23,7 +24,10 @@ export interface VerificationKeeper {
 export function createVerificationModule(deps: VerificationDeps): Module & VerificationKeeper {
   return {
     name: STORE,
-    messages: { "/karat.verification.v1.MsgSubmitVerdicts": submitVerdicts(deps) },
+    messages: {
+      "/karat.verification.v1.MsgCommitChecks": commitChecks(deps),
+      "/karat.verification.v1.MsgSubmitVerdicts": submitVerdicts(deps),
+    },
     queries: queries(deps),
     initGenesis: (_ctx, state) => void genesisObject(state ?? {}, STORE, []),
     exportGenesis: () => ({}),

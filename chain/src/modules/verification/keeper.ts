@@ -4,28 +4,48 @@ import type { Context } from "../../app/module.ts";
 import { emitDecided, emitDuty, emitDutyMissed } from "./events.ts";
 import type { VerificationDeps } from "./expects.ts";
 import { agenda, checks, expiring, openDuties, STORE } from "./keys.ts";
-import { accusersOf, type Decision, decide, isDutyOpen, missOpen, objectorOf } from "./transition.ts";
+import { addToPool } from "./pool.ts";
+import {
+  accusersOf,
+  type Decision,
+  decide,
+  dueOf,
+  hasCommitted,
+  isDutyOpen,
+  isRefuted,
+  miss,
+  objectorOf,
+  overruledBy,
+} from "./transition.ts";
 
 type Check = verification.Check;
 
 export const read = (ctx: Context, id: Uint8Array): Check | undefined => checks.get(ctx.store(STORE), id);
 
-/** An open check with `assigned` as its new duties, to be looked at again at the end of `due`. */
+/** An open check with `assigned` as its new duties; it had no agenda entry. */
 export function putOpen(
   deps: VerificationDeps,
   ctx: Context,
   check: Check,
-  due: bigint,
   assigned: readonly verification.Duty[] = [],
 ): void {
   const store = ctx.store(STORE);
   checks.set(store, check.inferenceId, check);
-  agenda.set(store, [due, check.inferenceId], true);
+  agenda.set(store, [dueOf(check), check.inferenceId], true);
   for (const duty of assigned) {
     openDuties.set(store, [duty.validator, duty.inferenceId], true);
     deps.reputation.dutyAssigned(ctx, duty.validator);
     emitDuty(ctx, duty);
   }
+}
+
+/** An open check after a change of its duties, its agenda entry moved where it now belongs. */
+export function putMoved(ctx: Context, before: Check, after: Check): void {
+  checks.set(ctx.store(STORE), after.inferenceId, after);
+  const [from, to] = [dueOf(before), dueOf(after)];
+  if (from === to) return;
+  agenda.delete(ctx.store(STORE), [from, after.inferenceId]);
+  agenda.set(ctx.store(STORE), [to, after.inferenceId], true);
 }
 
 /** A verdict has come: the duty is done, and counts for the validator whatever the verdict. */
@@ -35,15 +55,21 @@ export function putAnswer(deps: VerificationDeps, ctx: Context, check: Check, va
   deps.rewards.duty(ctx, validator, deps.epochs.current(ctx).number);
 }
 
-/** Counts what is open as missed; the check as it is then, not written yet. */
-export function missOpenDuties(deps: VerificationDeps, ctx: Context, check: Check): Check {
-  for (const duty of check.duties.filter(isDutyOpen)) {
+/**
+ * Counts as missed what has passed its deadline at the end of this block: commitments that were not made, and those that no verdict has
+ * opened. The check as it is then, not written yet.
+ */
+export function missLateDuties(deps: VerificationDeps, ctx: Context, check: Check): Check {
+  const isLate = (duty: verification.Duty): boolean =>
+    isDutyOpen(duty) && ctx.height >= (hasCommitted(duty) ? duty.deadlineHeight : duty.commitDeadlineHeight);
+  for (const duty of check.duties.filter(isLate)) {
     openDuties.delete(ctx.store(STORE), [duty.validator, duty.inferenceId]);
     deps.reputation.dutyMissed(ctx, duty.validator);
+    if (hasCommitted(duty)) deps.reputation.unrevealed(ctx, duty.validator);
     deps.rewards.dutyMissed(ctx, duty.validator, deps.epochs.current(ctx).number);
     emitDutyMissed(ctx, duty);
   }
-  return missOpen(check);
+  return miss(check, isLate);
 }
 
 /** The executor's own words have ended the inference: nothing is left to find out, and nobody missed anything. */
@@ -54,12 +80,31 @@ export function isMoot(deps: VerificationDeps, ctx: Context, id: Uint8Array): bo
 /** Ends a check and carries out what that means. Its agenda entry is the caller's to remove. */
 export function conclude(deps: VerificationDeps, ctx: Context, check: Check, decision: Decision): void {
   const store = ctx.store(STORE);
-  const decided = decide(check, decision, ctx.height);
+  const decided = { ...decide(check, decision, ctx.height), bond: 0n };
   checks.set(store, decided.inferenceId, decided);
   for (const duty of decided.duties.filter(isDutyOpen)) openDuties.delete(store, [duty.validator, duty.inferenceId]);
   expiring.set(store, [ctx.height + deps.params.get(ctx).retentionBlocks, decided.inferenceId], true);
   emitDecided(ctx, decided);
+  settleBond(deps, ctx, check, decision);
+  for (const validator of overruledBy(check, decision)) deps.reputation.overruled(ctx, validator);
   carryOut(deps, ctx, decided, decision);
+}
+
+const hasComputed = (duty: verification.Duty): boolean => hasCommitted(duty) && !isDutyOpen(duty) && !duty.missed;
+
+function cleanTokens(deps: VerificationDeps, ctx: Context, { inferenceId, pooled }: Check): bigint {
+  return [inferenceId, ...pooled].reduce(
+    (sum, id) => sum + BigInt(deps.inferences.get(ctx, id)?.completionTokens ?? 0),
+    0n,
+  );
+}
+
+/** An accusation costs its bond when two thirds stand against it; a committee that does not come together is not the accuser's fault. */
+function settleBond(deps: VerificationDeps, ctx: Context, check: Check, decision: Decision): void {
+  if (check.bond === 0n) return;
+  const accuser = objectorOf(check)!;
+  deps.participants.releaseBond(ctx, accuser, check.bond);
+  if (decision === "overrule" && isRefuted(check)) deps.participants.fine(ctx, accuser, check.bond);
 }
 
 function carryOut(deps: VerificationDeps, ctx: Context, check: Check, decision: Decision): void {
@@ -70,16 +115,17 @@ function carryOut(deps: VerificationDeps, ctx: Context, check: Check, decision: 
       return;
     case "giveUp":
     case "abstain":
+      // Who computed and could not tell has committed to what it saw; a refusal of the engine is no evidence to come.
+      if (record !== undefined && check.pooled.length === 0 && check.duties.some(hasComputed)) addToPool(ctx, record);
       deps.reputation.abstain(ctx, executor);
       deps.inferences.accept(ctx, id);
       return;
     case "overrule":
-      deps.reputation.overruled(ctx, objectorOf(check)!);
-      deps.reputation.pass(ctx, executor, model, BigInt(record?.completionTokens ?? 0));
+      deps.reputation.pass(ctx, executor, model, cleanTokens(deps, ctx, check));
       deps.inferences.accept(ctx, id);
       return;
     case "accept":
-      deps.reputation.pass(ctx, executor, model, BigInt(record?.completionTokens ?? 0));
+      deps.reputation.pass(ctx, executor, model, cleanTokens(deps, ctx, check));
       deps.inferences.accept(ctx, id);
       return;
     case "leaveUndecided":
@@ -87,6 +133,7 @@ function carryOut(deps: VerificationDeps, ctx: Context, check: Check, decision: 
       return;
     case "uphold":
       if (record === undefined || !deps.inferences.invalidate(ctx, id)) return;
+      for (const other of check.pooled) deps.inferences.invalidate(ctx, other);
       deps.reputation.fail(ctx, { operator: executor, model, accusers: accusersOf(check), epoch: record.epoch });
       return;
     default:

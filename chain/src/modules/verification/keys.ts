@@ -13,4 +13,7 @@ export const openDuties = new Table(3, pair(text, bytes), nothing);
 /** (height, inference id): decided checks, forgotten after that height. */
 export const expiring = new Table(4, pair(u64, bytes), nothing);
 
+/** (executor, model) → outputs that wait to be judged together. */
+export const pools = new Table(5, pair(text, text), protoCodec(verification.Pool));
+
 export const ofValidator = (operator: string): Uint8Array => Uint8Array.of(...text.encode(operator), 0);

@@ -2,7 +2,7 @@
  * The life of a check as a table of states and edges, and what each edge does to it: pure functions from values to the
  * new value.
  */
-import { verification } from "@karat/proto";
+import { type params, verification } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import { ERRORS } from "./errors.ts";
 
@@ -74,6 +74,8 @@ export interface Drawn {
   readonly rateMicros: number;
   /** Height whose beacon drew it. */
   readonly drawnHeight: bigint;
+  /** Earlier outputs that are judged together with this one. */
+  readonly pooled: Uint8Array[];
 }
 
 export function assign(drawn: Drawn, duty: Duty): Check {
@@ -85,18 +87,36 @@ export function newDuty(
   validator: string,
   committee: boolean,
   height: bigint,
-  deadlineHeight: bigint,
+  { dutyDeadline, commitDeadline }: Pick<params.Params, "dutyDeadline" | "commitDeadline">,
 ): Duty {
   return verification.Duty.fromPartial({
     inferenceId,
     validator,
     committee,
     assignedHeight: height,
-    deadlineHeight,
+    deadlineHeight: height + dutyDeadline,
+    commitDeadlineHeight: height + commitDeadline,
   });
 }
 
 export const isDutyOpen = (duty: Duty): boolean => duty.verdict === V.UNSPECIFIED && !duty.missed;
+export const hasCommitted = (duty: Duty): boolean => duty.commitment.length > 0;
+/** May still commit, and so may not see anybody's values. */
+export const isCommitting = (duty: Duty): boolean => isDutyOpen(duty) && !hasCommitted(duty);
+
+/** The height at whose end an open check is looked at again, if nothing happens before. */
+export function dueOf(check: Check): bigint {
+  const open = check.duties.filter(isDutyOpen);
+  const committing = open.find(isCommitting);
+  if (committing !== undefined) return committing.commitDeadlineHeight;
+  // An objection was raised and its committee is not drawn yet.
+  return open[0]?.deadlineHeight ?? (check.duties.at(-1)?.answeredHeight ?? 0n) + 1n;
+}
+
+export function commit(check: Check, duty: Duty, commitment: Uint8Array, height: bigint): Check {
+  const committed: Duty = { ...duty, commitment, committedHeight: height };
+  return { ...check, duties: check.duties.map((each) => (each === duty ? committed : each)) };
+}
 
 /** The latest duty of a validator: whoever missed the first may sit in the committee. */
 export const dutyOf = (check: Check, validator: string): Duty | undefined =>
@@ -113,9 +133,9 @@ export function answer(check: Check, duty: Duty, record: verification.VerdictRec
   return { ...check, duties: check.duties.map((each) => (each === duty ? answered : each)) };
 }
 
-/** Every duty without a verdict is missed. */
-export function missOpen(check: Check): Check {
-  return { ...check, duties: check.duties.map((duty) => (isDutyOpen(duty) ? { ...duty, missed: true } : duty)) };
+/** Every duty that `isLate` tells of is missed. */
+export function miss(check: Check, isLate: (duty: Duty) => boolean): Check {
+  return { ...check, duties: check.duties.map((duty) => (isLate(duty) ? { ...duty, missed: true } : duty)) };
 }
 
 export function redraw(check: Check, duty: Duty): Check {
@@ -151,6 +171,19 @@ export const accusersOf = (check: Check): string[] =>
 
 /** Who raised the objection that the committee decides about: the first of all. */
 export const objectorOf = (check: Check): string | undefined => accusersOf(check)[0];
+
+/** Two thirds of the answers stand against the accusation: less than that acquits, but shows nobody's error. */
+export const isRefuted = (check: Check): boolean => {
+  const answers = check.duties.filter(({ verdict }) => isAnswer(verdict)).length;
+  return 3 * (answers - accusersOf(check).length) >= 2 * answers;
+};
+
+/** Who has answered otherwise than two thirds of the committee. */
+export function overruledBy(check: Check, decision: Decision): string[] {
+  if (decision !== "uphold" && !(decision === "overrule" && isRefuted(check))) return [];
+  const wrong = (verdict: Verdict): boolean => (decision === "uphold" ? verdict === V.VALID : isObjection(verdict));
+  return check.duties.filter(({ verdict }) => wrong(verdict)).map(({ validator }) => validator);
+}
 
 /**
  * What the answers decide, the objector's included; abstentions are none. Fewer than the quorum decide nothing, two

@@ -67,7 +67,7 @@ describe("the draw", () => {
       expect(network.chain.eventsOf("duty_assigned").at(-1)).toMatchObject({
         validator: first(request),
         committee: "false",
-        deadline: String(network.chain.height - 1n + 10n),
+        deadline: String(network.chain.height - 1n + 16n),
       });
     }
   });
@@ -173,7 +173,7 @@ describe("a verdict", () => {
     network.block(2);
     const validator = first(requests[0]!);
     const record = ({ id }: Request): verification.VerdictRecord =>
-      verification.VerdictRecord.fromPartial({ inferenceId: id, verdict: Verdict.VALID, evidenceHash: sha256(id) });
+      verification.VerdictRecord.fromPartial({ inferenceId: id, verdict: Verdict.ABSTAIN, evidenceHash: sha256(id) });
     const { results } = network.chain.deliver(network.verification, "/karat.verification.v1.MsgSubmitVerdicts", {
       sender: network.validatorKey(validator).address,
       verdicts: requests.map(record),
@@ -215,8 +215,10 @@ describe("a missed duty", () => {
 
   test("is late also where the end of the block has not come to it yet", () => {
     const request = network.drawn();
-    network.chain.height += 10n;
-    expect(network.judge(request.id, first(request))).toBe(ERRORS.late.code);
+    const validator = first(request);
+    network.commit(request.id, validator);
+    network.chain.height += 16n;
+    expect(network.reveal(request.id, validator)).toBe(ERRORS.late.code);
   });
 
   test("does not go to whoever was excluded meanwhile", () => {

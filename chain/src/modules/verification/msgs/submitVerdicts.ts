@@ -1,4 +1,5 @@
 import { verification } from "@karat/proto";
+import { checkCommitment, compareBytes } from "@karat/rules";
 import { ChainError } from "../../../app/errors.ts";
 import type { Context } from "../../../app/module.ts";
 import { defineBatch } from "../../inference/index.ts";
@@ -7,10 +8,25 @@ import { emitVerdict } from "../events.ts";
 import type { VerificationDeps } from "../expects.ts";
 import { conclude, isMoot, putAnswer, putOpen, read } from "../keeper.ts";
 import { agenda, STORE } from "../keys.ts";
-import { answer, type Decision, dutyOf, isDutyOpen, isObjection, isOpen, object, tally } from "../transition.ts";
+import {
+  answer,
+  type Decision,
+  dueOf,
+  dutyOf,
+  hasCommitted,
+  isCommitting,
+  isDutyOpen,
+  isObjection,
+  isOpen,
+  object,
+  objectorOf,
+  tally,
+} from "../transition.ts";
 
 const { CheckStatus: Status, Verdict } = verification;
 const MAX_BUCKET = 10;
+const MIN_SALT = 16;
+const MAX_SALT = 64;
 const KNOWN: ReadonlySet<verification.Verdict> = new Set([
   Verdict.VALID,
   Verdict.INVALID,
@@ -44,19 +60,54 @@ function submitOne(
   if (check === undefined) throw new ChainError(ERRORS.unknownCheck, "no check of this inference");
   const duty = dutyOf(check, validator);
   if (duty === undefined) throw new ChainError(ERRORS.notDrawn, `${validator} was not drawn`);
+  // An answer of before stays what it was.
   if (duty.verdict !== Verdict.UNSPECIFIED) {
     if (duty.verdict === record.verdict) return "already recorded";
     throw new ChainError(ERRORS.alreadyAnswered, "a verdict cannot be changed");
   }
   // Also where the end of the block has not come to it yet, and where the check has ended without this verdict.
-  if (ctx.height > duty.deadlineHeight || !isOpen(check.status)) {
-    throw new ChainError(ERRORS.late, `deadline ${duty.deadlineHeight}, height ${ctx.height}`);
+  requireInTime(ctx, check, duty, duty.deadlineHeight);
+  checkOpening(ctx, duty, record);
+  if (check.duties.some((other) => other !== duty && other.committee && isCommitting(other))) {
+    throw new ChainError(ERRORS.stillCommitting, "other members of the committee may still commit");
   }
   const heard = answer(check, duty, record, ctx.height);
   putAnswer(deps, ctx, heard, validator);
   emitVerdict(ctx, validator, record);
-  react(deps, ctx, heard, record.verdict, duty.deadlineHeight);
+  react(deps, ctx, heard, record.verdict, dueOf(check));
   return "";
+}
+
+/** Throws `late` for a duty that has passed to another or ended, and after `deadline`. */
+export function requireInTime(
+  ctx: Context,
+  check: verification.Check,
+  duty: verification.Duty,
+  deadline: bigint,
+): void {
+  if (ctx.height <= deadline && !duty.missed && isOpen(check.status)) return;
+  throw new ChainError(ERRORS.late, `deadline ${deadline}, height ${ctx.height}`);
+}
+
+/**
+ * A verdict opens the commitment. Only who found nothing to compute with has none: its request refused by the engine, or not to be
+ * had.
+ */
+function checkOpening(ctx: Context, duty: verification.Duty, record: verification.VerdictRecord): void {
+  if (!hasCommitted(duty)) {
+    if (record.verdict === Verdict.ABSTAIN || record.verdict === Verdict.UNAVAILABLE) return;
+    throw new ChainError(ERRORS.notCommitted, "commit to own values before a verdict about others");
+  }
+  const { inferenceId, valuesHash, gatedMargins, positions, salt } = record;
+  if (valuesHash.length !== 32 || salt.length < MIN_SALT || salt.length > MAX_SALT) {
+    throw new ChainError(ERRORS.invalidCommitment, `values hash of ${valuesHash.length}, salt of ${salt.length} bytes`);
+  }
+  const { chainId } = ctx;
+  const { validator } = duty;
+  const opened = checkCommitment({ chainId, inferenceId, validator, valuesHash, gatedMargins, positions, salt });
+  if (compareBytes(opened, duty.commitment) !== 0) {
+    throw new ChainError(ERRORS.commitmentMismatch, "values, sampling statistics or salt are not what was committed");
+  }
 }
 
 function checkContent(record: verification.VerdictRecord): void {
@@ -73,16 +124,21 @@ function react(
   verdict: verification.Verdict,
   due: bigint,
 ): void {
+  const store = ctx.store(STORE);
+  agenda.delete(store, [due, check.inferenceId]);
   if (check.status === Status.PENDING && isObjection(verdict) && !isMoot(deps, ctx, check.inferenceId)) {
-    agenda.delete(ctx.store(STORE), [due, check.inferenceId]);
     // The beacon of the next block draws the committee: the objector cannot know it.
-    putOpen(deps, ctx, object(check), ctx.height + 1n);
+    const bond = deps.params.get(ctx).accusationBond;
+    const accuser = objectorOf(check)!;
+    if (!deps.participants.lockBond(ctx, accuser, bond)) {
+      throw new ChainError(ERRORS.bondNotCovered, `${bond} ukarat of free collateral are needed to accuse`);
+    }
+    putOpen(deps, ctx, { ...object(check), bond });
     return;
   }
   const decision = decisionOf(deps, ctx, check, verdict);
-  if (decision === undefined) return;
-  agenda.delete(ctx.store(STORE), [due, check.inferenceId]);
-  conclude(deps, ctx, check, decision);
+  if (decision === undefined) agenda.set(store, [dueOf(check), check.inferenceId], true);
+  else conclude(deps, ctx, check, decision);
 }
 
 function decisionOf(

@@ -17,6 +17,9 @@ export interface Member {
   excludedHeight: bigint;
   url: string;
   nodeKey: Uint8Array;
+  /** Drawn with a quarter of its weight for anchors from the first height up to the second; 0: never, and without end. */
+  suspendedHeight: bigint;
+  restoredHeight: bigint;
 }
 
 export interface Epoch {
@@ -29,7 +32,16 @@ export interface Epoch {
 }
 
 function createBaseMember(): Member {
-  return { operator: "", weight: 0n, offers: [], excludedHeight: 0n, url: "", nodeKey: new Uint8Array(0) };
+  return {
+    operator: "",
+    weight: 0n,
+    offers: [],
+    excludedHeight: 0n,
+    url: "",
+    nodeKey: new Uint8Array(0),
+    suspendedHeight: 0n,
+    restoredHeight: 0n,
+  };
 }
 
 export const Member: MessageFns<Member> = {
@@ -57,6 +69,18 @@ export const Member: MessageFns<Member> = {
     }
     if (message.nodeKey.length !== 0) {
       writer.uint32(50).bytes(message.nodeKey);
+    }
+    if (message.suspendedHeight !== 0n) {
+      if (BigInt.asUintN(64, message.suspendedHeight) !== message.suspendedHeight) {
+        throw new globalThis.Error("value provided for field message.suspendedHeight of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.suspendedHeight);
+    }
+    if (message.restoredHeight !== 0n) {
+      if (BigInt.asUintN(64, message.restoredHeight) !== message.restoredHeight) {
+        throw new globalThis.Error("value provided for field message.restoredHeight of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.restoredHeight);
     }
     return writer;
   },
@@ -122,6 +146,22 @@ export const Member: MessageFns<Member> = {
             message.nodeKey = reader.bytes();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.suspendedHeight = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.restoredHeight = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -150,6 +190,16 @@ export const Member: MessageFns<Member> = {
         : isSet(object.node_key)
         ? bytesFromBase64(object.node_key)
         : new Uint8Array(0),
+      suspendedHeight: isSet(object.suspendedHeight)
+        ? BigInt(object.suspendedHeight)
+        : isSet(object.suspended_height)
+        ? BigInt(object.suspended_height)
+        : 0n,
+      restoredHeight: isSet(object.restoredHeight)
+        ? BigInt(object.restoredHeight)
+        : isSet(object.restored_height)
+        ? BigInt(object.restored_height)
+        : 0n,
     };
   },
 
@@ -173,6 +223,12 @@ export const Member: MessageFns<Member> = {
     if (message.nodeKey.length !== 0) {
       obj.nodeKey = base64FromBytes(message.nodeKey);
     }
+    if (message.suspendedHeight !== 0n) {
+      obj.suspendedHeight = message.suspendedHeight.toString();
+    }
+    if (message.restoredHeight !== 0n) {
+      obj.restoredHeight = message.restoredHeight.toString();
+    }
     return obj;
   },
 
@@ -189,6 +245,12 @@ export const Member: MessageFns<Member> = {
       : 0n;
     message.url = object.url ?? "";
     message.nodeKey = object.nodeKey ?? new Uint8Array(0);
+    message.suspendedHeight = (object.suspendedHeight !== undefined && object.suspendedHeight !== null)
+      ? BigInt(object.suspendedHeight)
+      : 0n;
+    message.restoredHeight = (object.restoredHeight !== undefined && object.restoredHeight !== null)
+      ? BigInt(object.restoredHeight)
+      : 0n;
     return message;
   },
 };

@@ -72,6 +72,18 @@ export interface Params {
   downtimeSlashBps: number;
   /** Share of the collateral that two votes for one height cost. */
   doubleSignSlashBps: number;
+  /** From the draw to the last height at which a validator may commit its own values; the verdict has until duty_deadline. */
+  commitDeadline: bigint;
+  /** What an accusation locks of the accuser's collateral until it is decided. */
+  accusationBond: bigint;
+  /** The accuser's share of the fine that its accusation led to. */
+  accuserShareBps: number;
+  /** Upper bound of the rate at which an honest validator's verdicts stand against committees. */
+  verdictErrorMicros: number;
+  /** Upper bound of the rate at which an honest executor misses what its receipt promised. */
+  missAlphaMicros: number;
+  /** Outputs of fewer tokens are judged together when there are so many of them. */
+  evidenceTokens: number;
 }
 
 /** A model that participants may offer. */
@@ -126,6 +138,12 @@ function createBaseParams(): Params {
     downtimeJailBlocks: 0n,
     downtimeSlashBps: 0,
     doubleSignSlashBps: 0,
+    commitDeadline: 0n,
+    accusationBond: 0n,
+    accuserShareBps: 0,
+    verdictErrorMicros: 0,
+    missAlphaMicros: 0,
+    evidenceTokens: 0,
   };
 }
 
@@ -304,6 +322,30 @@ export const Params: MessageFns<Params> = {
     }
     if (message.doubleSignSlashBps !== 0) {
       writer.uint32(512).uint32(message.doubleSignSlashBps);
+    }
+    if (message.commitDeadline !== 0n) {
+      if (BigInt.asUintN(64, message.commitDeadline) !== message.commitDeadline) {
+        throw new globalThis.Error("value provided for field message.commitDeadline of type uint64 too large");
+      }
+      writer.uint32(232).uint64(message.commitDeadline);
+    }
+    if (message.accusationBond !== 0n) {
+      if (BigInt.asUintN(64, message.accusationBond) !== message.accusationBond) {
+        throw new globalThis.Error("value provided for field message.accusationBond of type uint64 too large");
+      }
+      writer.uint32(240).uint64(message.accusationBond);
+    }
+    if (message.accuserShareBps !== 0) {
+      writer.uint32(248).uint32(message.accuserShareBps);
+    }
+    if (message.verdictErrorMicros !== 0) {
+      writer.uint32(256).uint32(message.verdictErrorMicros);
+    }
+    if (message.missAlphaMicros !== 0) {
+      writer.uint32(264).uint32(message.missAlphaMicros);
+    }
+    if (message.evidenceTokens !== 0) {
+      writer.uint32(272).uint32(message.evidenceTokens);
     }
     return writer;
   },
@@ -633,6 +675,54 @@ export const Params: MessageFns<Params> = {
             message.doubleSignSlashBps = reader.uint32();
             continue;
           }
+          case 29: {
+            if (tag !== 232) {
+              break;
+            }
+
+            message.commitDeadline = reader.uint64() as bigint;
+            continue;
+          }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.accusationBond = reader.uint64() as bigint;
+            continue;
+          }
+          case 31: {
+            if (tag !== 248) {
+              break;
+            }
+
+            message.accuserShareBps = reader.uint32();
+            continue;
+          }
+          case 32: {
+            if (tag !== 256) {
+              break;
+            }
+
+            message.verdictErrorMicros = reader.uint32();
+            continue;
+          }
+          case 33: {
+            if (tag !== 264) {
+              break;
+            }
+
+            message.missAlphaMicros = reader.uint32();
+            continue;
+          }
+          case 34: {
+            if (tag !== 272) {
+              break;
+            }
+
+            message.evidenceTokens = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -842,6 +932,36 @@ export const Params: MessageFns<Params> = {
         : isSet(object.double_sign_slash_bps)
         ? globalThis.Number(object.double_sign_slash_bps)
         : 0,
+      commitDeadline: isSet(object.commitDeadline)
+        ? BigInt(object.commitDeadline)
+        : isSet(object.commit_deadline)
+        ? BigInt(object.commit_deadline)
+        : 0n,
+      accusationBond: isSet(object.accusationBond)
+        ? BigInt(object.accusationBond)
+        : isSet(object.accusation_bond)
+        ? BigInt(object.accusation_bond)
+        : 0n,
+      accuserShareBps: isSet(object.accuserShareBps)
+        ? globalThis.Number(object.accuserShareBps)
+        : isSet(object.accuser_share_bps)
+        ? globalThis.Number(object.accuser_share_bps)
+        : 0,
+      verdictErrorMicros: isSet(object.verdictErrorMicros)
+        ? globalThis.Number(object.verdictErrorMicros)
+        : isSet(object.verdict_error_micros)
+        ? globalThis.Number(object.verdict_error_micros)
+        : 0,
+      missAlphaMicros: isSet(object.missAlphaMicros)
+        ? globalThis.Number(object.missAlphaMicros)
+        : isSet(object.miss_alpha_micros)
+        ? globalThis.Number(object.miss_alpha_micros)
+        : 0,
+      evidenceTokens: isSet(object.evidenceTokens)
+        ? globalThis.Number(object.evidenceTokens)
+        : isSet(object.evidence_tokens)
+        ? globalThis.Number(object.evidence_tokens)
+        : 0,
     };
   },
 
@@ -964,6 +1084,24 @@ export const Params: MessageFns<Params> = {
     if (message.doubleSignSlashBps !== 0) {
       obj.doubleSignSlashBps = Math.round(message.doubleSignSlashBps);
     }
+    if (message.commitDeadline !== 0n) {
+      obj.commitDeadline = message.commitDeadline.toString();
+    }
+    if (message.accusationBond !== 0n) {
+      obj.accusationBond = message.accusationBond.toString();
+    }
+    if (message.accuserShareBps !== 0) {
+      obj.accuserShareBps = Math.round(message.accuserShareBps);
+    }
+    if (message.verdictErrorMicros !== 0) {
+      obj.verdictErrorMicros = Math.round(message.verdictErrorMicros);
+    }
+    if (message.missAlphaMicros !== 0) {
+      obj.missAlphaMicros = Math.round(message.missAlphaMicros);
+    }
+    if (message.evidenceTokens !== 0) {
+      obj.evidenceTokens = Math.round(message.evidenceTokens);
+    }
     return obj;
   },
 
@@ -1049,6 +1187,16 @@ export const Params: MessageFns<Params> = {
       : 0n;
     message.downtimeSlashBps = object.downtimeSlashBps ?? 0;
     message.doubleSignSlashBps = object.doubleSignSlashBps ?? 0;
+    message.commitDeadline = (object.commitDeadline !== undefined && object.commitDeadline !== null)
+      ? BigInt(object.commitDeadline)
+      : 0n;
+    message.accusationBond = (object.accusationBond !== undefined && object.accusationBond !== null)
+      ? BigInt(object.accusationBond)
+      : 0n;
+    message.accuserShareBps = object.accuserShareBps ?? 0;
+    message.verdictErrorMicros = object.verdictErrorMicros ?? 0;
+    message.missAlphaMicros = object.missAlphaMicros ?? 0;
+    message.evidenceTokens = object.evidenceTokens ?? 0;
     return message;
   },
 };

@@ -94,6 +94,8 @@ export interface Participant {
   joinedHeight: bigint;
   /** When leaving: the height at which the collateral may be withdrawn. */
   unlockHeight: bigint;
+  /** Part of the collateral that stands behind open accusations. */
+  bonded: bigint;
 }
 
 function createBaseOffer(): Offer {
@@ -249,6 +251,7 @@ function createBaseParticipant(): Participant {
     excludedEpoch: 0n,
     joinedHeight: 0n,
     unlockHeight: 0n,
+    bonded: 0n,
   };
 }
 
@@ -304,6 +307,12 @@ export const Participant: MessageFns<Participant> = {
         throw new globalThis.Error("value provided for field message.unlockHeight of type uint64 too large");
       }
       writer.uint32(104).uint64(message.unlockHeight);
+    }
+    if (message.bonded !== 0n) {
+      if (BigInt.asUintN(64, message.bonded) !== message.bonded) {
+        throw new globalThis.Error("value provided for field message.bonded of type uint64 too large");
+      }
+      writer.uint32(112).uint64(message.bonded);
     }
     return writer;
   },
@@ -425,6 +434,14 @@ export const Participant: MessageFns<Participant> = {
             message.unlockHeight = reader.uint64() as bigint;
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.bonded = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -482,6 +499,7 @@ export const Participant: MessageFns<Participant> = {
         : isSet(object.unlock_height)
         ? BigInt(object.unlock_height)
         : 0n,
+      bonded: isSet(object.bonded) ? BigInt(object.bonded) : 0n,
     };
   },
 
@@ -526,6 +544,9 @@ export const Participant: MessageFns<Participant> = {
     if (message.unlockHeight !== 0n) {
       obj.unlockHeight = message.unlockHeight.toString();
     }
+    if (message.bonded !== 0n) {
+      obj.bonded = message.bonded.toString();
+    }
     return obj;
   },
 
@@ -555,6 +576,7 @@ export const Participant: MessageFns<Participant> = {
     message.unlockHeight = (object.unlockHeight !== undefined && object.unlockHeight !== null)
       ? BigInt(object.unlockHeight)
       : 0n;
+    message.bonded = (object.bonded !== undefined && object.bonded !== null) ? BigInt(object.bonded) : 0n;
     return message;
   },
 };

@@ -79,6 +79,18 @@ export interface Standing {
   overruled: bigint;
   /** CUSUM of the same evidence, 32 fractional bits: what a long honest past does not shield from. */
   log2Recent: bigint;
+  /** Duties whose commitment was never opened by a verdict; among duties_missed. */
+  unrevealed: bigint;
+  /** The same two evidences over promises kept and broken since the last conviction. */
+  served: bigint;
+  unserved: bigint;
+  log2Misses: bigint;
+  log2RecentMisses: bigint;
+  /** One more than the epoch in which its verdicts were found unreliable; 0: never. */
+  unreliableUntil: bigint;
+  /** Of overruled and of answered duties, what has been paid for already. */
+  settledOverruled: bigint;
+  settledAnswers: bigint;
 }
 
 /** Per participant and model. */
@@ -109,6 +121,14 @@ function createBaseStanding(): Standing {
     dutiesMissed: 0n,
     overruled: 0n,
     log2Recent: 0n,
+    unrevealed: 0n,
+    served: 0n,
+    unserved: 0n,
+    log2Misses: 0n,
+    log2RecentMisses: 0n,
+    unreliableUntil: 0n,
+    settledOverruled: 0n,
+    settledAnswers: 0n,
   };
 }
 
@@ -182,6 +202,54 @@ export const Standing: MessageFns<Standing> = {
         throw new globalThis.Error("value provided for field message.log2Recent of type sint64 too large");
       }
       writer.uint32(104).sint64(message.log2Recent);
+    }
+    if (message.unrevealed !== 0n) {
+      if (BigInt.asUintN(64, message.unrevealed) !== message.unrevealed) {
+        throw new globalThis.Error("value provided for field message.unrevealed of type uint64 too large");
+      }
+      writer.uint32(112).uint64(message.unrevealed);
+    }
+    if (message.served !== 0n) {
+      if (BigInt.asUintN(64, message.served) !== message.served) {
+        throw new globalThis.Error("value provided for field message.served of type uint64 too large");
+      }
+      writer.uint32(120).uint64(message.served);
+    }
+    if (message.unserved !== 0n) {
+      if (BigInt.asUintN(64, message.unserved) !== message.unserved) {
+        throw new globalThis.Error("value provided for field message.unserved of type uint64 too large");
+      }
+      writer.uint32(128).uint64(message.unserved);
+    }
+    if (message.log2Misses !== 0n) {
+      if (BigInt.asIntN(64, message.log2Misses) !== message.log2Misses) {
+        throw new globalThis.Error("value provided for field message.log2Misses of type sint64 too large");
+      }
+      writer.uint32(136).sint64(message.log2Misses);
+    }
+    if (message.log2RecentMisses !== 0n) {
+      if (BigInt.asIntN(64, message.log2RecentMisses) !== message.log2RecentMisses) {
+        throw new globalThis.Error("value provided for field message.log2RecentMisses of type sint64 too large");
+      }
+      writer.uint32(144).sint64(message.log2RecentMisses);
+    }
+    if (message.unreliableUntil !== 0n) {
+      if (BigInt.asUintN(64, message.unreliableUntil) !== message.unreliableUntil) {
+        throw new globalThis.Error("value provided for field message.unreliableUntil of type uint64 too large");
+      }
+      writer.uint32(152).uint64(message.unreliableUntil);
+    }
+    if (message.settledOverruled !== 0n) {
+      if (BigInt.asUintN(64, message.settledOverruled) !== message.settledOverruled) {
+        throw new globalThis.Error("value provided for field message.settledOverruled of type uint64 too large");
+      }
+      writer.uint32(160).uint64(message.settledOverruled);
+    }
+    if (message.settledAnswers !== 0n) {
+      if (BigInt.asUintN(64, message.settledAnswers) !== message.settledAnswers) {
+        throw new globalThis.Error("value provided for field message.settledAnswers of type uint64 too large");
+      }
+      writer.uint32(168).uint64(message.settledAnswers);
     }
     return writer;
   },
@@ -303,6 +371,70 @@ export const Standing: MessageFns<Standing> = {
             message.log2Recent = reader.sint64() as bigint;
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.unrevealed = reader.uint64() as bigint;
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.served = reader.uint64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.unserved = reader.uint64() as bigint;
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.log2Misses = reader.sint64() as bigint;
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.log2RecentMisses = reader.sint64() as bigint;
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.unreliableUntil = reader.uint64() as bigint;
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.settledOverruled = reader.uint64() as bigint;
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.settledAnswers = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -345,6 +477,34 @@ export const Standing: MessageFns<Standing> = {
         ? BigInt(object.log2Recent)
         : isSet(object.log2_recent)
         ? BigInt(object.log2_recent)
+        : 0n,
+      unrevealed: isSet(object.unrevealed) ? BigInt(object.unrevealed) : 0n,
+      served: isSet(object.served) ? BigInt(object.served) : 0n,
+      unserved: isSet(object.unserved) ? BigInt(object.unserved) : 0n,
+      log2Misses: isSet(object.log2Misses)
+        ? BigInt(object.log2Misses)
+        : isSet(object.log2_misses)
+        ? BigInt(object.log2_misses)
+        : 0n,
+      log2RecentMisses: isSet(object.log2RecentMisses)
+        ? BigInt(object.log2RecentMisses)
+        : isSet(object.log2_recent_misses)
+        ? BigInt(object.log2_recent_misses)
+        : 0n,
+      unreliableUntil: isSet(object.unreliableUntil)
+        ? BigInt(object.unreliableUntil)
+        : isSet(object.unreliable_until)
+        ? BigInt(object.unreliable_until)
+        : 0n,
+      settledOverruled: isSet(object.settledOverruled)
+        ? BigInt(object.settledOverruled)
+        : isSet(object.settled_overruled)
+        ? BigInt(object.settled_overruled)
+        : 0n,
+      settledAnswers: isSet(object.settledAnswers)
+        ? BigInt(object.settledAnswers)
+        : isSet(object.settled_answers)
+        ? BigInt(object.settled_answers)
         : 0n,
     };
   },
@@ -390,6 +550,30 @@ export const Standing: MessageFns<Standing> = {
     if (message.log2Recent !== 0n) {
       obj.log2Recent = message.log2Recent.toString();
     }
+    if (message.unrevealed !== 0n) {
+      obj.unrevealed = message.unrevealed.toString();
+    }
+    if (message.served !== 0n) {
+      obj.served = message.served.toString();
+    }
+    if (message.unserved !== 0n) {
+      obj.unserved = message.unserved.toString();
+    }
+    if (message.log2Misses !== 0n) {
+      obj.log2Misses = message.log2Misses.toString();
+    }
+    if (message.log2RecentMisses !== 0n) {
+      obj.log2RecentMisses = message.log2RecentMisses.toString();
+    }
+    if (message.unreliableUntil !== 0n) {
+      obj.unreliableUntil = message.unreliableUntil.toString();
+    }
+    if (message.settledOverruled !== 0n) {
+      obj.settledOverruled = message.settledOverruled.toString();
+    }
+    if (message.settledAnswers !== 0n) {
+      obj.settledAnswers = message.settledAnswers.toString();
+    }
     return obj;
   },
 
@@ -420,6 +604,26 @@ export const Standing: MessageFns<Standing> = {
     message.overruled = (object.overruled !== undefined && object.overruled !== null) ? BigInt(object.overruled) : 0n;
     message.log2Recent = (object.log2Recent !== undefined && object.log2Recent !== null)
       ? BigInt(object.log2Recent)
+      : 0n;
+    message.unrevealed = (object.unrevealed !== undefined && object.unrevealed !== null)
+      ? BigInt(object.unrevealed)
+      : 0n;
+    message.served = (object.served !== undefined && object.served !== null) ? BigInt(object.served) : 0n;
+    message.unserved = (object.unserved !== undefined && object.unserved !== null) ? BigInt(object.unserved) : 0n;
+    message.log2Misses = (object.log2Misses !== undefined && object.log2Misses !== null)
+      ? BigInt(object.log2Misses)
+      : 0n;
+    message.log2RecentMisses = (object.log2RecentMisses !== undefined && object.log2RecentMisses !== null)
+      ? BigInt(object.log2RecentMisses)
+      : 0n;
+    message.unreliableUntil = (object.unreliableUntil !== undefined && object.unreliableUntil !== null)
+      ? BigInt(object.unreliableUntil)
+      : 0n;
+    message.settledOverruled = (object.settledOverruled !== undefined && object.settledOverruled !== null)
+      ? BigInt(object.settledOverruled)
+      : 0n;
+    message.settledAnswers = (object.settledAnswers !== undefined && object.settledAnswers !== null)
+      ? BigInt(object.settledAnswers)
       : 0n;
     return message;
   },

@@ -26,6 +26,8 @@ export interface EpochReward {
   claimedHeight: bigint;
   /** Execution and transfer fees already paid out at settlement. */
   workFees: bigint;
+  /** Its verdicts stood against committees too often: no share of the validators' pool. */
+  dutiesForfeited: boolean;
 }
 
 function createBaseEpochReward(): EpochReward {
@@ -43,6 +45,7 @@ function createBaseEpochReward(): EpochReward {
     claimed: false,
     claimedHeight: 0n,
     workFees: 0n,
+    dutiesForfeited: false,
   };
 }
 
@@ -116,6 +119,9 @@ export const EpochReward: MessageFns<EpochReward> = {
         throw new globalThis.Error("value provided for field message.workFees of type uint64 too large");
       }
       writer.uint32(104).uint64(message.workFees);
+    }
+    if (message.dutiesForfeited !== false) {
+      writer.uint32(112).bool(message.dutiesForfeited);
     }
     return writer;
   },
@@ -237,6 +243,14 @@ export const EpochReward: MessageFns<EpochReward> = {
             message.workFees = reader.uint64() as bigint;
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.dutiesForfeited = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -280,6 +294,11 @@ export const EpochReward: MessageFns<EpochReward> = {
         : isSet(object.work_fees)
         ? BigInt(object.work_fees)
         : 0n,
+      dutiesForfeited: isSet(object.dutiesForfeited)
+        ? globalThis.Boolean(object.dutiesForfeited)
+        : isSet(object.duties_forfeited)
+        ? globalThis.Boolean(object.duties_forfeited)
+        : false,
     };
   },
 
@@ -324,6 +343,9 @@ export const EpochReward: MessageFns<EpochReward> = {
     if (message.workFees !== 0n) {
       obj.workFees = message.workFees.toString();
     }
+    if (message.dutiesForfeited !== false) {
+      obj.dutiesForfeited = message.dutiesForfeited;
+    }
     return obj;
   },
 
@@ -349,6 +371,7 @@ export const EpochReward: MessageFns<EpochReward> = {
       ? BigInt(object.claimedHeight)
       : 0n;
     message.workFees = (object.workFees !== undefined && object.workFees !== null) ? BigInt(object.workFees) : 0n;
+    message.dutiesForfeited = object.dutiesForfeited ?? false;
     return message;
   },
 };

@@ -17,6 +17,28 @@ export interface VerdictRecord {
   gatedMargins: number;
   positions: number;
   evidenceHash: Uint8Array;
+  /**
+   * What the commitment hides: hash of the validator's own coded values, and 16 to 64 random bytes. gated_margins and
+   * positions are part of it. Empty where nothing was committed.
+   */
+  valuesHash: Uint8Array;
+  salt: Uint8Array;
+}
+
+export interface CheckCommitment {
+  inferenceId: Uint8Array;
+  /** rules.checkCommitment, 32 bytes. */
+  commitment: Uint8Array;
+}
+
+export interface MsgCommitChecks {
+  /** Validator address of a participant. */
+  sender: string;
+  commitments: CheckCommitment[];
+}
+
+export interface MsgCommitChecksResponse {
+  results: VerdictResult[];
 }
 
 export interface MsgSubmitVerdicts {
@@ -44,6 +66,8 @@ function createBaseVerdictRecord(): VerdictRecord {
     gatedMargins: 0,
     positions: 0,
     evidenceHash: new Uint8Array(0),
+    valuesHash: new Uint8Array(0),
+    salt: new Uint8Array(0),
   };
 }
 
@@ -72,6 +96,12 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
     }
     if (message.evidenceHash.length !== 0) {
       writer.uint32(58).bytes(message.evidenceHash);
+    }
+    if (message.valuesHash.length !== 0) {
+      writer.uint32(66).bytes(message.valuesHash);
+    }
+    if (message.salt.length !== 0) {
+      writer.uint32(74).bytes(message.salt);
     }
     return writer;
   },
@@ -145,6 +175,22 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
             message.evidenceHash = reader.bytes();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.valuesHash = reader.bytes();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.salt = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -186,6 +232,12 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
         : isSet(object.evidence_hash)
         ? bytesFromBase64(object.evidence_hash)
         : new Uint8Array(0),
+      valuesHash: isSet(object.valuesHash)
+        ? bytesFromBase64(object.valuesHash)
+        : isSet(object.values_hash)
+        ? bytesFromBase64(object.values_hash)
+        : new Uint8Array(0),
+      salt: isSet(object.salt) ? bytesFromBase64(object.salt) : new Uint8Array(0),
     };
   },
 
@@ -212,6 +264,12 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
     if (message.evidenceHash.length !== 0) {
       obj.evidenceHash = base64FromBytes(message.evidenceHash);
     }
+    if (message.valuesHash.length !== 0) {
+      obj.valuesHash = base64FromBytes(message.valuesHash);
+    }
+    if (message.salt.length !== 0) {
+      obj.salt = base64FromBytes(message.salt);
+    }
     return obj;
   },
 
@@ -229,6 +287,255 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
     message.gatedMargins = object.gatedMargins ?? 0;
     message.positions = object.positions ?? 0;
     message.evidenceHash = object.evidenceHash ?? new Uint8Array(0);
+    message.valuesHash = object.valuesHash ?? new Uint8Array(0);
+    message.salt = object.salt ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseCheckCommitment(): CheckCommitment {
+  return { inferenceId: new Uint8Array(0), commitment: new Uint8Array(0) };
+}
+
+export const CheckCommitment: MessageFns<CheckCommitment> = {
+  encode(message: CheckCommitment, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.inferenceId.length !== 0) {
+      writer.uint32(10).bytes(message.inferenceId);
+    }
+    if (message.commitment.length !== 0) {
+      writer.uint32(18).bytes(message.commitment);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckCommitment {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckCommitment();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.inferenceId = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.commitment = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckCommitment {
+    return {
+      inferenceId: isSet(object.inferenceId)
+        ? bytesFromBase64(object.inferenceId)
+        : isSet(object.inference_id)
+        ? bytesFromBase64(object.inference_id)
+        : new Uint8Array(0),
+      commitment: isSet(object.commitment) ? bytesFromBase64(object.commitment) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: CheckCommitment): unknown {
+    const obj: any = {};
+    if (message.inferenceId.length !== 0) {
+      obj.inferenceId = base64FromBytes(message.inferenceId);
+    }
+    if (message.commitment.length !== 0) {
+      obj.commitment = base64FromBytes(message.commitment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CheckCommitment>): CheckCommitment {
+    return CheckCommitment.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CheckCommitment>): CheckCommitment {
+    const message = createBaseCheckCommitment();
+    message.inferenceId = object.inferenceId ?? new Uint8Array(0);
+    message.commitment = object.commitment ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseMsgCommitChecks(): MsgCommitChecks {
+  return { sender: "", commitments: [] };
+}
+
+export const MsgCommitChecks: MessageFns<MsgCommitChecks> = {
+  encode(message: MsgCommitChecks, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sender !== "") {
+      writer.uint32(10).string(message.sender);
+    }
+    for (const v of message.commitments) {
+      CheckCommitment.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MsgCommitChecks {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMsgCommitChecks();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sender = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.commitments.push(CheckCommitment.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MsgCommitChecks {
+    return {
+      sender: isSet(object.sender) ? globalThis.String(object.sender) : "",
+      commitments: globalThis.Array.isArray(object?.commitments)
+        ? object.commitments.map((e: any) => CheckCommitment.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: MsgCommitChecks): unknown {
+    const obj: any = {};
+    if (message.sender !== "") {
+      obj.sender = message.sender;
+    }
+    if (message.commitments?.length) {
+      obj.commitments = message.commitments.map((e) => CheckCommitment.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MsgCommitChecks>): MsgCommitChecks {
+    return MsgCommitChecks.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MsgCommitChecks>): MsgCommitChecks {
+    const message = createBaseMsgCommitChecks();
+    message.sender = object.sender ?? "";
+    message.commitments = object.commitments?.map((e) => CheckCommitment.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMsgCommitChecksResponse(): MsgCommitChecksResponse {
+  return { results: [] };
+}
+
+export const MsgCommitChecksResponse: MessageFns<MsgCommitChecksResponse> = {
+  encode(message: MsgCommitChecksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.results) {
+      VerdictResult.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MsgCommitChecksResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMsgCommitChecksResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.results.push(VerdictResult.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MsgCommitChecksResponse {
+    return {
+      results: globalThis.Array.isArray(object?.results)
+        ? object.results.map((e: any) => VerdictResult.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: MsgCommitChecksResponse): unknown {
+    const obj: any = {};
+    if (message.results?.length) {
+      obj.results = message.results.map((e) => VerdictResult.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MsgCommitChecksResponse>): MsgCommitChecksResponse {
+    return MsgCommitChecksResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MsgCommitChecksResponse>): MsgCommitChecksResponse {
+    const message = createBaseMsgCommitChecksResponse();
+    message.results = object.results?.map((e) => VerdictResult.fromPartial(e)) || [];
     return message;
   },
 };

@@ -164,6 +164,11 @@ export interface Duty {
   pBucket: number;
   /** SHA-256 of the validator's full report. */
   evidenceHash: Uint8Array;
+  /** Salted hash of the validator's own values, made before it could see the executor's; empty until then. */
+  commitment: Uint8Array;
+  committedHeight: bigint;
+  /** Last height at which a commitment counts. */
+  commitDeadlineHeight: bigint;
 }
 
 /** The life of one check. */
@@ -179,6 +184,24 @@ export interface Check {
   executor: string;
   model: string;
   redraws: number;
+  /** What the accuser has locked while the committee decides. */
+  bond: bigint;
+  /** Earlier outputs of the same executor and model that were too short for a verdict alone: judged together with this one. */
+  pooled: Uint8Array[];
+}
+
+/** Outputs of one executor and model that were abstained from and wait for enough of them. */
+export interface Pool {
+  executor: string;
+  model: string;
+  /** Oldest first. */
+  entries: PooledInference[];
+}
+
+export interface PooledInference {
+  inferenceId: Uint8Array;
+  tokens: number;
+  height: bigint;
 }
 
 function createBaseDuty(): Duty {
@@ -193,6 +216,9 @@ function createBaseDuty(): Duty {
     missed: false,
     pBucket: 0,
     evidenceHash: new Uint8Array(0),
+    commitment: new Uint8Array(0),
+    committedHeight: 0n,
+    commitDeadlineHeight: 0n,
   };
 }
 
@@ -236,6 +262,21 @@ export const Duty: MessageFns<Duty> = {
     }
     if (message.evidenceHash.length !== 0) {
       writer.uint32(82).bytes(message.evidenceHash);
+    }
+    if (message.commitment.length !== 0) {
+      writer.uint32(90).bytes(message.commitment);
+    }
+    if (message.committedHeight !== 0n) {
+      if (BigInt.asUintN(64, message.committedHeight) !== message.committedHeight) {
+        throw new globalThis.Error("value provided for field message.committedHeight of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.committedHeight);
+    }
+    if (message.commitDeadlineHeight !== 0n) {
+      if (BigInt.asUintN(64, message.commitDeadlineHeight) !== message.commitDeadlineHeight) {
+        throw new globalThis.Error("value provided for field message.commitDeadlineHeight of type uint64 too large");
+      }
+      writer.uint32(104).uint64(message.commitDeadlineHeight);
     }
     return writer;
   },
@@ -333,6 +374,30 @@ export const Duty: MessageFns<Duty> = {
             message.evidenceHash = reader.bytes();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.commitment = reader.bytes();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.committedHeight = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.commitDeadlineHeight = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -381,6 +446,17 @@ export const Duty: MessageFns<Duty> = {
         : isSet(object.evidence_hash)
         ? bytesFromBase64(object.evidence_hash)
         : new Uint8Array(0),
+      commitment: isSet(object.commitment) ? bytesFromBase64(object.commitment) : new Uint8Array(0),
+      committedHeight: isSet(object.committedHeight)
+        ? BigInt(object.committedHeight)
+        : isSet(object.committed_height)
+        ? BigInt(object.committed_height)
+        : 0n,
+      commitDeadlineHeight: isSet(object.commitDeadlineHeight)
+        ? BigInt(object.commitDeadlineHeight)
+        : isSet(object.commit_deadline_height)
+        ? BigInt(object.commit_deadline_height)
+        : 0n,
     };
   },
 
@@ -416,6 +492,15 @@ export const Duty: MessageFns<Duty> = {
     if (message.evidenceHash.length !== 0) {
       obj.evidenceHash = base64FromBytes(message.evidenceHash);
     }
+    if (message.commitment.length !== 0) {
+      obj.commitment = base64FromBytes(message.commitment);
+    }
+    if (message.committedHeight !== 0n) {
+      obj.committedHeight = message.committedHeight.toString();
+    }
+    if (message.commitDeadlineHeight !== 0n) {
+      obj.commitDeadlineHeight = message.commitDeadlineHeight.toString();
+    }
     return obj;
   },
 
@@ -440,6 +525,13 @@ export const Duty: MessageFns<Duty> = {
     message.missed = object.missed ?? false;
     message.pBucket = object.pBucket ?? 0;
     message.evidenceHash = object.evidenceHash ?? new Uint8Array(0);
+    message.commitment = object.commitment ?? new Uint8Array(0);
+    message.committedHeight = (object.committedHeight !== undefined && object.committedHeight !== null)
+      ? BigInt(object.committedHeight)
+      : 0n;
+    message.commitDeadlineHeight = (object.commitDeadlineHeight !== undefined && object.commitDeadlineHeight !== null)
+      ? BigInt(object.commitDeadlineHeight)
+      : 0n;
     return message;
   },
 };
@@ -455,6 +547,8 @@ function createBaseCheck(): Check {
     executor: "",
     model: "",
     redraws: 0,
+    bond: 0n,
+    pooled: [],
   };
 }
 
@@ -492,6 +586,15 @@ export const Check: MessageFns<Check> = {
     }
     if (message.redraws !== 0) {
       writer.uint32(72).uint32(message.redraws);
+    }
+    if (message.bond !== 0n) {
+      if (BigInt.asUintN(64, message.bond) !== message.bond) {
+        throw new globalThis.Error("value provided for field message.bond of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.bond);
+    }
+    for (const v of message.pooled) {
+      writer.uint32(90).bytes(v!);
     }
     return writer;
   },
@@ -581,6 +684,22 @@ export const Check: MessageFns<Check> = {
             message.redraws = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.bond = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.pooled.push(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -620,6 +739,10 @@ export const Check: MessageFns<Check> = {
       executor: isSet(object.executor) ? globalThis.String(object.executor) : "",
       model: isSet(object.model) ? globalThis.String(object.model) : "",
       redraws: isSet(object.redraws) ? globalThis.Number(object.redraws) : 0,
+      bond: isSet(object.bond) ? BigInt(object.bond) : 0n,
+      pooled: globalThis.Array.isArray(object?.pooled)
+        ? object.pooled.map((e: any) => bytesFromBase64(e))
+        : [],
     };
   },
 
@@ -652,6 +775,12 @@ export const Check: MessageFns<Check> = {
     if (message.redraws !== 0) {
       obj.redraws = Math.round(message.redraws);
     }
+    if (message.bond !== 0n) {
+      obj.bond = message.bond.toString();
+    }
+    if (message.pooled?.length) {
+      obj.pooled = message.pooled.map((e) => base64FromBytes(e));
+    }
     return obj;
   },
 
@@ -673,6 +802,219 @@ export const Check: MessageFns<Check> = {
     message.executor = object.executor ?? "";
     message.model = object.model ?? "";
     message.redraws = object.redraws ?? 0;
+    message.bond = (object.bond !== undefined && object.bond !== null) ? BigInt(object.bond) : 0n;
+    message.pooled = object.pooled?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePool(): Pool {
+  return { executor: "", model: "", entries: [] };
+}
+
+export const Pool: MessageFns<Pool> = {
+  encode(message: Pool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.executor !== "") {
+      writer.uint32(10).string(message.executor);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    for (const v of message.entries) {
+      PooledInference.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Pool {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePool();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.executor = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.entries.push(PooledInference.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Pool {
+    return {
+      executor: isSet(object.executor) ? globalThis.String(object.executor) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      entries: globalThis.Array.isArray(object?.entries)
+        ? object.entries.map((e: any) => PooledInference.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Pool): unknown {
+    const obj: any = {};
+    if (message.executor !== "") {
+      obj.executor = message.executor;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.entries?.length) {
+      obj.entries = message.entries.map((e) => PooledInference.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Pool>): Pool {
+    return Pool.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Pool>): Pool {
+    const message = createBasePool();
+    message.executor = object.executor ?? "";
+    message.model = object.model ?? "";
+    message.entries = object.entries?.map((e) => PooledInference.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePooledInference(): PooledInference {
+  return { inferenceId: new Uint8Array(0), tokens: 0, height: 0n };
+}
+
+export const PooledInference: MessageFns<PooledInference> = {
+  encode(message: PooledInference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.inferenceId.length !== 0) {
+      writer.uint32(10).bytes(message.inferenceId);
+    }
+    if (message.tokens !== 0) {
+      writer.uint32(16).uint32(message.tokens);
+    }
+    if (message.height !== 0n) {
+      if (BigInt.asUintN(64, message.height) !== message.height) {
+        throw new globalThis.Error("value provided for field message.height of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.height);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PooledInference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePooledInference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.inferenceId = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.tokens = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.height = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PooledInference {
+    return {
+      inferenceId: isSet(object.inferenceId)
+        ? bytesFromBase64(object.inferenceId)
+        : isSet(object.inference_id)
+        ? bytesFromBase64(object.inference_id)
+        : new Uint8Array(0),
+      tokens: isSet(object.tokens) ? globalThis.Number(object.tokens) : 0,
+      height: isSet(object.height) ? BigInt(object.height) : 0n,
+    };
+  },
+
+  toJSON(message: PooledInference): unknown {
+    const obj: any = {};
+    if (message.inferenceId.length !== 0) {
+      obj.inferenceId = base64FromBytes(message.inferenceId);
+    }
+    if (message.tokens !== 0) {
+      obj.tokens = Math.round(message.tokens);
+    }
+    if (message.height !== 0n) {
+      obj.height = message.height.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PooledInference>): PooledInference {
+    return PooledInference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PooledInference>): PooledInference {
+    const message = createBasePooledInference();
+    message.inferenceId = object.inferenceId ?? new Uint8Array(0);
+    message.tokens = object.tokens ?? 0;
+    message.height = (object.height !== undefined && object.height !== null) ? BigInt(object.height) : 0n;
     return message;
   },
 };
