@@ -19,7 +19,7 @@ import { buildArtifact, codingOf, promptHash } from "./artifact.ts";
 import { Prefills } from "./prefills.ts";
 import { loadProfile } from "./profile.ts";
 import type { Delivered, ScoreRequest } from "./scoreRequest.ts";
-import { scoreAnswer } from "./scoring.ts";
+import { prefillAnswer, scoreAnswer } from "./scoring.ts";
 import { textOf } from "./textAssembler.ts";
 
 const models = new URL("../../../models/", import.meta.url).pathname;
@@ -91,6 +91,32 @@ async function longOrder(maxTokens: number): Promise<Order> {
   }
   throw new Error("the model always stops early");
 }
+
+describe("a blind check", () => {
+  it("sees its own values before the artifact, and makes its prefill once", async () => {
+    const context = { engine: honest, profile, prefills: new Prefills() };
+    const sent = await deliver(honest, { maxTokens: 32 });
+    const { artifact: _, artifactRoot: __, ...output } = sent.delivered;
+    const own = await prefillAnswer(context, { ...sent, delivered: output });
+    expect(own).toMatchObject({ positions: sent.delivered.tokenIds.length });
+    expect(context.prefills.size).toBe(sent.delivered.tokenIds.length);
+    expect(await prefillAnswer(context, { ...sent, delivered: output })).toEqual(own);
+    expect(await scoreAnswer(context, sent)).toMatchObject({ verdict: "pass" });
+    expect(context.prefills.size).toBe(sent.delivered.tokenIds.length);
+  });
+
+  it("of outputs too short for evidence tells an honest executor from a substitute when there are enough", async () => {
+    const pool = async (executor: InferenceEngine) => {
+      const parts = await Promise.all(
+        Array.from({ length: 11 }, (_, i) => deliver(executor, { maxTokens: 6, seed: 20 + i })),
+      );
+      expect(await score(parts[0]!)).toMatchObject({ verdict: expect.stringMatching(/abstain|fail/) });
+      return score({ ...parts[0]!, pooled: parts.slice(1) });
+    };
+    expect(await pool(honest)).toMatchObject({ verdict: "pass" });
+    expect(await pool(small)).toMatchObject({ verdict: "fail" });
+  });
+});
 
 describe("an honest executor", () => {
   it("passes at every temperature and restriction", async () => {

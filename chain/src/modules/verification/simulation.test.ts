@@ -110,4 +110,4 @@ test("whatever happens, money is conserved, every inference ends, and only what 
     }),
     { numRuns: 60 },
   );
-});
+}, 300_000);
