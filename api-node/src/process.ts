@@ -55,17 +55,16 @@ export async function startNode(
   const height = (): bigint | undefined => (view.ready ? view.height() : undefined);
 
   const ml = new MlPool({ log, idleMs: config.idleMs });
-  const added = (settings.get("ml-nodes") ?? []) as MlNodeConfig[];
+  // What an administrator has added or disabled stays so; where the settings name a node, its token is theirs.
+  const kept = (settings.get("ml-nodes") ?? []) as MlNodeConfig[];
   const given = config.mlUrls.map((url) => ({
     url,
     ...(config.mlToken === undefined ? {} : { token: config.mlToken }),
+    enabled: kept.find((node) => node.url === url)?.enabled ?? true,
   }));
-  for (const node of [...given, ...added]) await ml.add(node);
+  for (const node of [...given, ...kept]) await ml.add(node);
   const keepMlNodes = async (): Promise<void> => {
-    await settings.put(
-      "ml-nodes",
-      ml.configs().filter(({ url }) => !config.mlUrls.includes(url)),
-    );
+    await settings.put("ml-nodes", ml.configs());
   };
 
   const outbox = new Outbox(database);

@@ -63,8 +63,9 @@ export function adminRoutes(modules: AdminModules): Router {
     ["disable", false],
     ["drain", false],
   ] as const) {
-    router.post(`/admin/v1/ml-nodes/${action}`, (request, response) => {
+    router.post(`/admin/v1/ml-nodes/${action}`, async (request, response) => {
       ml.setEnabled(parse(urlBody, request.body).url, enabled);
+      await onMlChanged();
       response.json({ nodes: ml.states() });
     });
   }

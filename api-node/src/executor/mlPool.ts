@@ -13,6 +13,8 @@ export interface MlPoolOptions {
 export interface MlNodeConfig {
   readonly url: string;
   readonly token?: string;
+  /** Default true. */
+  readonly enabled?: boolean;
 }
 
 export interface MlNodeState {
@@ -51,6 +53,8 @@ const MAX_COUNTS = 4_096;
 export class MlPool {
   readonly #options: Required<MlPoolOptions>;
   readonly #members = new Map<string, Member>();
+  /** Removed, but answers still run on them. */
+  readonly #leaving = new Set<Member>();
   /** Prompt lengths by model and prompt: the transfer agent and the executor of one process ask for the same one. */
   readonly #counts = new Map<string, Promise<number>>();
   /** By model, read off artifacts of its ML nodes that do not say how they code. */
@@ -74,7 +78,7 @@ export class MlPool {
   async close(): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#timer);
-    await Promise.all([...this.#members.values()].map(({ node }) => node.close()));
+    await Promise.all([...this.#members.values(), ...this.#leaving].map(({ node }) => node.close()));
   }
 
   /** Adds a node and checks it once. Throws `invalid_request` when the URL is none or the list is full. */
@@ -84,24 +88,38 @@ export class MlPool {
     }
     if (this.#members.has(config.url)) return;
     const node = new MlNode({ ...config, idleMs: this.#options.idleMs });
-    const member: Member = { node, config, models: [], healthy: false, enabled: true, running: 0, error: undefined };
+    const member: Member = {
+      node,
+      config,
+      models: [],
+      healthy: false,
+      enabled: config.enabled ?? true,
+      running: 0,
+      error: undefined,
+    };
     this.#members.set(config.url, member);
     await this.#check(member);
   }
 
+  /** It gets no more work; what runs on it ends first. */
   async remove(url: string): Promise<void> {
     const member = this.#required(url);
     this.#members.delete(url);
-    await member.node.close();
+    this.#leaving.add(member);
+    await this.#leave(member);
+  }
+
+  async #leave(member: Member): Promise<void> {
+    if (member.running === 0 && this.#leaving.delete(member)) await member.node.close();
   }
 
   setEnabled(url: string, enabled: boolean): void {
     this.#required(url).enabled = enabled;
   }
 
-  /** Nodes with their tokens, for keeping. */
+  /** What is intended, for keeping: nodes with their tokens, and which of them are to work. */
   configs(): MlNodeConfig[] {
-    return [...this.#members.values()].map(({ config }) => config);
+    return [...this.#members.values()].map(({ config, enabled }) => ({ ...config, enabled }));
   }
 
   states(): MlNodeState[] {
@@ -162,6 +180,7 @@ export class MlPool {
         held = false;
         member.running--;
         if (failed) member.healthy = false;
+        void this.#leave(member);
       },
     };
   }

@@ -276,13 +276,19 @@ describe("the administrator", () => {
         { nodes: [{ url: ml.url, healthy: true }] },
       ]);
       expect(kept).toHaveBeenCalledTimes(1);
-      expect(pool.lease(TEST_MODEL)).toBeDefined();
+      const lease = pool.lease(TEST_MODEL)!;
       expect(await call("POST", "/admin/v1/ml-nodes/drain", { url: ml.url })).toMatchObject([
         200,
         { nodes: [{ enabled: false, running: 1 }] },
       ]);
+      expect(kept).toHaveBeenCalledTimes(2);
+      expect(pool.configs()).toEqual([{ url: ml.url, enabled: false }]);
       expect(pool.lease(TEST_MODEL)).toBeUndefined();
       expect(await call("DELETE", "/admin/v1/ml-nodes", { url: ml.url })).toMatchObject([200, { nodes: [] }]);
+      // Removed, but what runs on it ends first.
+      await expect(lease.node.models(AbortSignal.timeout(5_000))).resolves.toHaveLength(1);
+      lease.release();
+      await expect(lease.node.models(AbortSignal.timeout(5_000))).rejects.toThrow();
       expect((await call("DELETE", "/admin/v1/ml-nodes", { url: ml.url }))[0]).toBe(404);
       expect(await call("GET", "/admin/v1/records")).toEqual([
         200,
