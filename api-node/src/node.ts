@@ -36,6 +36,8 @@ export interface ApiNodeOptions {
   readonly limits?: LimitOptions;
   readonly receipts?: ReceiptTimeoutOptions;
   readonly hedges?: HedgeOptions;
+  /** Continued answers that this executor takes of one transfer agent: share of its requests, and burst. */
+  readonly continuations?: HedgeOptions;
 }
 
 export interface ApiNodeModules {
@@ -64,7 +66,16 @@ export interface ApiNode {
 export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeModules): Promise<ApiNode> {
   const { identity, view, ml, records, payloads, executed, metrics, log } = modules;
   const authentication = new PeerAuthentication(view, identity);
-  const own = new LocalExecutor({ view, identity, ml, records, payloads, executed, log });
+  const own = new LocalExecutor({
+    view,
+    identity,
+    ml,
+    records,
+    payloads,
+    executed,
+    log,
+    ...(options.continuations ? { continuations: options.continuations } : {}),
+  });
   const peers = new RemoteExecutors(authentication);
   const limits = new ClientLimits(options.limits);
   const observer = observeInferences(metrics);

@@ -11,6 +11,8 @@ export interface Outcome {
   readonly inferenceId: string | undefined;
   readonly executor: string | undefined;
   readonly attempts: number;
+  /** Executors that gave the answer between them. */
+  readonly parts: number;
   readonly fromMs: number;
   readonly untilMs: number;
 }
@@ -66,6 +68,11 @@ export class Load {
     };
     const fromMs = performance.now();
     let headers: Headers | undefined;
+    let parts = 1;
+    const see = (answer: object): void => {
+      const karat = "karat" in answer ? (answer.karat as { parts?: unknown[] }) : {};
+      parts = karat.parts?.length ?? parts;
+    };
     const outcome = (result: Outcome["result"], code: string): Outcome => ({
       streamed,
       result,
@@ -73,6 +80,7 @@ export class Load {
       inferenceId: headers?.get("x-karat-inference-id") ?? undefined,
       executor: headers?.get("x-karat-executor") ?? undefined,
       attempts: Number(headers?.get("x-karat-attempts") ?? 0),
+      parts,
       fromMs,
       untilMs: performance.now(),
     });
@@ -81,11 +89,15 @@ export class Load {
         const { data, response } = await this.#openai.chat.completions.create({ ...body, stream: true }).withResponse();
         headers = response.headers;
         let reason: string | null = null;
-        for await (const chunk of data) reason = chunk.choices[0]?.finish_reason ?? reason;
+        for await (const chunk of data) {
+          reason = chunk.choices[0]?.finish_reason ?? reason;
+          see(chunk);
+        }
         return reason ? outcome("answered", "ok") : outcome("failed", "no_finish_reason");
       }
       const { data, response } = await this.#openai.chat.completions.create(body).withResponse();
       headers = response.headers;
+      see(data);
       return data.choices[0]?.finish_reason ? outcome("answered", "ok") : outcome("failed", "no_finish_reason");
     } catch (error) {
       const code = error instanceof OpenAI.APIError ? (error.code ?? error.constructor.name) : String(error);

@@ -50,8 +50,10 @@ export async function checkRequest(
 
   const { anchorHeight } = authorization;
   const beacon = await view.awaitBeacon(anchorHeight, BEACON_WAIT_MS);
-  // The start has to be on chain before the anchor is too old; half of the age leaves it time.
-  const tooOld = view.height() - anchorHeight > view.params().maxAnchorAge / 2n;
+  // The start has to be on chain before the anchor is too old; half of the age leaves it time. An answer that is continued began in time,
+  // and may go on for as long as its first executor might have.
+  const { maxAnchorAge, inferenceDeadline } = view.params();
+  const tooOld = view.height() - anchorHeight > (request.prefix ? inferenceDeadline : maxAnchorAge / 2n);
   if (!beacon || tooOld) {
     throw new KaratError("stale_anchor", "The anchor height is not recent.", { anchor_height: anchorHeight });
   }

@@ -228,16 +228,19 @@ export class Execution {
     const { inferenceId, authorization } = this.#checked;
     const record = finishRecord(inferenceId, answer);
     this.#recorded = true;
-    await records.add({
-      kind: "finish",
-      inferenceId,
-      record: encodeForChain(record, authorization.recording),
-      deadlineHeight: this.#deadlineHeight,
-      start: {
-        record: this.#startRecord(),
-        deadlineHeight: authorization.anchorHeight + this.#modules.view.params().maxAnchorAge,
-      },
-    });
+    // The chain takes no records of continued parts yet (docs/adr); what they are checked by is kept all the same.
+    if (!this.#request.prefix) {
+      await records.add({
+        kind: "finish",
+        inferenceId,
+        record: encodeForChain(record, authorization.recording),
+        deadlineHeight: this.#deadlineHeight,
+        start: {
+          record: this.#startRecord(),
+          deadlineHeight: authorization.anchorHeight + this.#modules.view.params().maxAnchorAge,
+        },
+      });
+    }
     await payloads.put(...finishPayloads(this.#request.request, this.#checked, record));
     return record;
   }
@@ -245,7 +248,7 @@ export class Execution {
   /** Only of use when the transfer agent started the inference with this executor; the executor never starts it to its own harm. */
   async #recordFailure(code: string): Promise<void> {
     this.#recorded = true;
-    if (!this.#receipt) return;
+    if (!this.#receipt || this.#request.prefix) return;
     const { inferenceId } = this.#checked;
     const record = inference.FinishRecord.encode(failedFinish(inferenceId, code)).finish();
     await this.#modules.records.add({ kind: "finish", inferenceId, record, deadlineHeight: this.#deadlineHeight });

@@ -6,6 +6,10 @@ import { z } from "zod";
 import type { MlFinishReason, TokenLine } from "./protocol.ts";
 
 const MAX_LINE_BYTES = 32 * 1024 * 1024;
+/** Whether a body that was left early is destroyed is for `leave` to say. */
+export const KEEP_OPEN = { destroyOnReturn: false } as const;
+/** Bytes that may follow the last line. */
+const MOST_BEHIND_END = 1_024;
 const MAX_REPLY_BYTES = 1024 * 1024;
 
 const modelsReply = z.object({
@@ -124,7 +128,7 @@ export class MlNode {
     if (reply.statusCode !== 200) throw await refusal(reply);
     let complete = false;
     try {
-      for await (const value of readNdjson(reply.body, MAX_LINE_BYTES)) {
+      for await (const value of readNdjson(reply.body.iterator(KEEP_OPEN), MAX_LINE_BYTES)) {
         const line = value as MlLine;
         complete = line.type === "end" || line.type === "error";
         yield line;
@@ -180,8 +184,17 @@ async function refusal(reply: Dispatcher.ResponseData): Promise<KaratError> {
  */
 export function leave(body: Dispatcher.ResponseData["body"], complete: boolean): void {
   body.on("error", () => undefined);
-  if (complete) body.dump({ limit: 1_024 }).catch(() => undefined);
-  else body.destroy();
+  if (!complete) {
+    body.destroy();
+    return;
+  }
+  // undici's own `dump` counts what was read before, and would close the connection behind any answer of some length.
+  let rest = 0;
+  body.on("data", (chunk: Buffer) => {
+    rest += chunk.length;
+    if (rest > MOST_BEHIND_END) body.destroy();
+  });
+  body.resume();
 }
 
 const unreachable = (url: string, cause: unknown): KaratError =>

@@ -3,7 +3,7 @@ import { readNdjson } from "@karat/common/http";
 import { type Dispatcher, Pool } from "undici";
 import { z } from "zod";
 import type { Candidate } from "../chain/candidates.ts";
-import { leave } from "../executor/mlNode.ts";
+import { KEEP_OPEN, leave } from "../executor/mlNode.ts";
 import type { ExecuteLine, ExecuteRequest, Executor } from "../executor/protocol.ts";
 import type { PeerAuthentication } from "./authentication.ts";
 import { decodeExecuteLine, encodeExecuteRequest } from "./wire.ts";
@@ -54,7 +54,7 @@ export class RemoteExecutors {
         yield { type: "error", error: await refusal(reply) };
         return;
       }
-      for await (const value of readNdjson(reply.body, MAX_LINE_BYTES)) {
+      for await (const value of readNdjson(reply.body.iterator(KEEP_OPEN), MAX_LINE_BYTES)) {
         const line = decodeExecuteLine(value);
         complete = line.type === "end" || line.type === "busy" || line.type === "error";
         yield line;

@@ -150,6 +150,30 @@ describe("an executor that breaks off behind its first tokens", () => {
     throw new Error("the draw never came out so");
   });
 
+  test("more often than executors fail is refused by the others, and then told", async () => {
+    const me = await network.join({ tokens: TOKENS }, { continuations: { share: 0, burst: 2 } });
+    await network.join({ tokens: TOKENS, failAfter: 3 });
+    const answers: unknown[] = [];
+    for (let tries = 0; tries < 60 && !(answers.at(-1) instanceof OpenAI.APIError); tries++) {
+      answers.push(await stream(me).catch((error: unknown) => error));
+    }
+    expect(answers.filter((answer) => ((answer as Answer).karat?.parts?.length ?? 0) > 1)).toHaveLength(2);
+    expect(answers.at(-1)).toMatchObject({ code: "executor_failed" });
+  });
+
+  test("is on chain as far as its first executor has it: nothing is recorded of the others' parts", async () => {
+    const me = await network.join({ tokens: TOKENS });
+    const failing = await network.join({ tokens: TOKENS, failAfter: 3 });
+    const { id } = await untilBegunBy(me, failing);
+    const ids = network.participants.flatMap(({ records }) => records.map(({ inferenceId }) => toHex(inferenceId)));
+    const kinds = me.records.filter(({ inferenceId }) => toHex(inferenceId) === id).map(({ kind }) => kind);
+    expect(kinds).toEqual(["start", "delivery"]);
+    const orders = new Set(
+      me.records.filter(({ kind }) => kind === "start").map((record) => toHex(record.inferenceId)),
+    );
+    expect(ids.every((one) => orders.has(one))).toBe(true);
+  });
+
   test("an answer that is not streamed goes on in the same way", async () => {
     const me = await network.join({ tokens: TOKENS });
     const failing = await network.join({ tokens: TOKENS, failAfter: 3 });

@@ -178,7 +178,7 @@ export class TransferAgent {
           order.hold.begun();
           text = "";
           // Not awaited: the executor can record the start as well, should this process die now.
-          started = records.add(startRecord(view, order, event));
+          if (isRecorded(event)) started = records.add(startRecord(view, order, event));
           started.catch(() => undefined);
           yield event;
         } else if (event.type === "token") {
@@ -187,10 +187,10 @@ export class TransferAgent {
         } else if (event.type === "broken") {
           part = undefined;
           await started;
-          await records.add(deliveryRecord(event.part, event.text));
+          if (isRecorded(event.part)) await records.add(deliveryRecord(event.part, event.text));
         } else {
           await started;
-          await records.add(deliveryRecord(event.part, event.partText, event));
+          if (isRecorded(event.part)) await records.add(deliveryRecord(event.part, event.partText, event));
           await payloads.put(...deliveryPayloads(order, event));
           part = undefined;
           observer.delivered(event.whole.promptTokens, event.whole.completionTokens);
@@ -199,7 +199,7 @@ export class TransferAgent {
       }
     } finally {
       // The client left: what it has received so far is what is delivered.
-      if (part && exchange.signal.aborted) {
+      if (part && isRecorded(part) && exchange.signal.aborted) {
         await records.add(deliveryRecord(part, text)).catch((error) => this.#warn(error));
       }
     }
@@ -223,6 +223,9 @@ export class TransferAgent {
     this.#modules.log.error({ error: messageOf(error) }, "A request met an unexpected error.");
   }
 }
+
+/** The chain takes no records of continued parts: docs/adr says what they will be. */
+const isRecorded = ({ prefix }: Begun): boolean => prefix === undefined;
 
 interface Delivered {
   readonly type: "delivered";

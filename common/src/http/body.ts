@@ -20,9 +20,14 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<Bu
         reject(tooLarge());
       } else chunks.push(chunk);
     });
-    request.on("end", () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length)));
+    let ended = false;
+    request.on("end", () => {
+      ended = true;
+      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length));
+    });
     request.on("error", (error) => reject(aborted(error)));
-    request.on("close", () => reject(aborted()));
+    // Every request closes in the end; an error is dear, for its stack.
+    request.on("close", () => ended || reject(aborted()));
   });
 }
 
