@@ -250,4 +250,20 @@ export const refusalChecks: Checks = (_, check) => {
     expect(again).not.toBe(0);
     expect((await direct.getSequence(alice.address)).sequence).toBe(sequence);
   });
+  check("a flood of what is refused neither stays nor holds up what pays", async (suite) => {
+    const { comet } = suite;
+    const good = await signed(suite, one(suite), { memo: "in the flood" });
+    const { bodyBytes, authInfoBytes, signatures } = TxRaw.decode(good);
+    const flood = Array.from({ length: 200 }, (_, i) => {
+      const changed = Uint8Array.from(signatures[0]!);
+      changed[i % 32]! ^= 1 + Math.floor(i / 32);
+      return TxRaw.encode({ bodyBytes, authInfoBytes, signatures: [changed] }).finish();
+    });
+    const refusals = Promise.all(flood.map((tx) => comet.broadcastTxSync({ tx })));
+    const { txResult } = await comet.broadcastTxCommit({ tx: good });
+    expect(txResult?.code).toBe(0);
+    // 32 for what comes when the good one is in its block.
+    for (const { code } of await refusals) expect([4, 32]).toContain(code);
+    await soon(async () => expect((await comet.numUnconfirmedTxs()).total).toBe(0));
+  });
 };
