@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DENOM, sha256, silentLogger, toBase64, toHex } from "@karat/common";
 import type { ExecTxResult, RequestFinalizeBlock, ResponseFinalizeBlock } from "cosmjs-types/tendermint/abci/types";
 import { createKaratApp, STORES } from "../../../chain/src/app/compose.ts";
@@ -176,7 +177,9 @@ export class LiveChain implements TrafficChain {
   }
 
   async #send(tx: Uint8Array, url: string): Promise<void> {
-    const { result, error } = await rpc(url, "broadcast_tx_sync", { tx: toBase64(tx) });
+    const { result, error } = await patiently(() => rpc(url, "broadcast_tx_sync", { tx: toBase64(tx) }));
+    // What was sent twice had arrived the first time.
+    if (error?.data === "tx already exists in cache") return;
     const { code, log } = (result ?? { code: -1, log: JSON.stringify(error) }) as { code: number; log: string };
     if (code !== 0) throw new Error(`a transaction was refused: ${code} ${log}`);
   }
@@ -257,6 +260,17 @@ export class LiveChain implements TrafficChain {
     await this.#engine?.stop();
     this.#store.close();
     rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
+
+/** A node closes connections that were idle for long, at times just when one is used again. */
+async function patiently<T>(call: () => Promise<T>, attempts = 3): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (attempts <= 1) throw error;
+    await sleep(500);
+    return patiently(call, attempts - 1);
   }
 }
 
