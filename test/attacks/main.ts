@@ -1,8 +1,10 @@
 /**
- * `node test/attacks/main.ts --full [--runs 100] [--out docs]`: the whole suite on the real engine. Writes verification.md and its
- * plots; without --full only the subset that runs with every change, printed. Exit code 1 when a promise is not kept.
+ * `node test/attacks/main.ts --full [--only A14,A15] [--runs 100] [--out docs]`: the whole suite on the real engine, or the attacks
+ * named. Writes what was measured to verification/outcomes.json (rows of other attacks stay as they are), and from it verification.md and
+ * its plots; without --full only the subset that runs with every change, printed. Exit code 1 when a promise is not kept.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Attack } from "./attack.ts";
@@ -15,6 +17,7 @@ import { ATTACKS } from "./suite.ts";
 const { values } = parseArgs({
   options: {
     full: { type: "boolean", default: false },
+    only: { type: "string" },
     runs: { type: "string", default: "100" },
     out: { type: "string", default: new URL("../../docs", import.meta.url).pathname },
   },
@@ -25,12 +28,17 @@ if (!Number.isInteger(runs) || runs < 4) throw new Error("--runs: a whole number
 const SLOW_SHARE = 4;
 const SEED = 20_261_121;
 
+const only = values.only?.split(",");
+const known = new Set(ATTACKS.map(({ id }) => id));
+for (const id of only ?? []) if (!known.has(id)) throw new Error(`--only: some of ${[...known].join(", ")}`);
+const measured = `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model ?? "unknown processor"}`;
+
 const lab = await openLab();
 const outcomes: Outcome[] = [];
 try {
   const thresholds = new Map<number, PeerThresholds>();
-  for (const attack of ATTACKS.filter(({ quick }) => values.full || quick)) {
-    const outcome = await measure(attack, thresholds);
+  for (const attack of ATTACKS.filter(({ id, quick }) => (values.full || quick) && (only?.includes(id) ?? true))) {
+    const outcome = { ...(await measure(attack, thresholds)), measured };
     outcomes.push(outcome);
     console.log(JSON.stringify(outcome));
   }
@@ -54,23 +62,24 @@ async function measure(attack: Attack, thresholds: Map<number, PeerThresholds>):
   return outcomeOf(attack, found, tokens === undefined ? undefined : thresholds.get(tokens));
 }
 
-function write(all: readonly Outcome[], { profile }: Lab): void {
+function write(fresh: readonly Outcome[], { profile }: Lab): void {
   const folder = join(values.out, "verification");
   mkdirSync(folder, { recursive: true });
-  const curves = all.filter(({ id }) => ["A1", "A2", "A3"].includes(id));
-  writeFileSync(
-    join(folder, "run-by.svg"),
-    detectionPlot(
-      "Answers run by a substitute",
-      curves.filter(({ id }) => id !== "A3"),
-    ),
-  );
-  writeFileSync(
-    join(folder, "laundered.svg"),
-    detectionPlot(
-      "Answers laundered through one prefill of the declared model",
-      curves.filter(({ id }) => id === "A3"),
-    ),
-  );
-  writeFileSync(join(values.out, "verification.md"), pageOf(all, profile, runs));
+  const path = join(folder, "outcomes.json");
+  const keyOf = ({ id, name, tokens }: Pick<Outcome, "id" | "name" | "tokens">): string => `${id} ${name} ${tokens}`;
+  const before = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Outcome[]) : [];
+  const latest = new Map([...before, ...fresh].map((outcome) => [keyOf(outcome), outcome]));
+  const all = ATTACKS.flatMap((attack) => latest.get(keyOf(attack)) ?? []);
+  writeFileSync(path, `[\n${all.map((outcome) => JSON.stringify(outcome)).join(",\n")}\n]\n`);
+  const plot = (file: string, title: string, ids: readonly string[]): void =>
+    writeFileSync(
+      join(folder, file),
+      detectionPlot(
+        title,
+        all.filter(({ id }) => ids.includes(id)),
+      ),
+    );
+  plot("run-by.svg", "Answers run by a substitute", ["A1", "A2"]);
+  plot("laundered.svg", "Answers laundered through one prefill of the declared model", ["A3"]);
+  writeFileSync(join(values.out, "verification.md"), pageOf(all, profile));
 }

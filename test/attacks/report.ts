@@ -20,6 +20,8 @@ export interface Outcome {
   peer2026?: number;
   /** What else was counted. */
   note?: string;
+  /** Day and processor. */
+  measured?: string;
 }
 
 export interface PeerThresholds {

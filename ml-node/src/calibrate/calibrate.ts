@@ -18,8 +18,9 @@ import {
   spreadsOf,
 } from "./scores.ts";
 import { EXCLUDED, type Laboratory } from "./settings.ts";
+import { TRAFFIC_SHARES } from "./workload.ts";
 
-const PILOT_RUNS = 240;
+const PILOT_RUNS = 120;
 const THREAD_TEXTS = [
   "Return a string containing the name of the file.",
   "The following options are available: see also the manual page of the command.",
@@ -109,6 +110,7 @@ export async function calibrate(
     phase: "held-out",
     runs: options.heldOut,
     seed: seedOf(draft),
+    lengthShares: TRAFFIC_SHARES,
     onProgress: progress("held-out"),
     rowOf: (run) => {
       const evidence = evidenceOf(run, coding, size);

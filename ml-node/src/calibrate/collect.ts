@@ -5,10 +5,12 @@ import { workload } from "./workload.ts";
 
 export interface Collection {
   phase: Phase;
-  /** All settings together; each gets its equal share, rounded up. */
+  /** All settings together; each gets its share, rounded up. */
   runs: number;
   /** The workload of setting i is that of `seed + i`. */
   seed: number;
+  /** Of each length bucket; equal where absent. */
+  lengthShares?: readonly number[];
   /** Settings that are worked on at the same time. */
   lanes: number;
   /** Values recorded at each position. */
@@ -20,13 +22,14 @@ export interface Collection {
 
 /** Makes what the journal lacks of the phase. The same arguments give the same requests, however often it is interrupted. */
 export async function collectRuns(settings: readonly Setting[], journal: Journal, plan: Collection): Promise<Row[]> {
-  const share = Math.ceil(plan.runs / settings.length);
+  const shares = settings.reduce((sum, { share = 1 }) => sum + share, 0);
   const waiting = [...settings.entries()];
   let done = journal.of(plan.phase).length;
   const lane = async (): Promise<void> => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [index, setting] = next;
-      const items = workload(plan.seed + index);
+      const share = Math.ceil((plan.runs * (setting.share ?? 1)) / shares);
+      const items = workload(plan.seed + index, plan.lengthShares);
       const made = journal.of(plan.phase).filter((row) => row.setting === setting.name).length;
       for (let i = 0; i < made; i++) items.next();
       for await (const run of runWorkload(setting, items, share - made, plan.recordTop)) {

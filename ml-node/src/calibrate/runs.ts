@@ -20,6 +20,8 @@ export interface Setting {
   validator: InferenceEngine;
   /** Answers generated at the same time, sharing batches. */
   concurrency: number;
+  /** Runs relative to the other settings; 1 where absent. */
+  share?: number;
 }
 
 /** Answers and scores `count` items of a workload, `concurrency` at a time. */

@@ -143,13 +143,16 @@ const OPENINGS = [
 ];
 const TEMPERATURES = [0, 0.3, 0.5, 0.7, 0.7, 0.9, 1, 1, 1.2];
 
+const EQUAL_SHARES: readonly number[] = BUCKET_STARTS.map(() => 1);
+/** More short answers than long ones, as in traffic. */
+export const TRAFFIC_SHARES: readonly number[] = [8, 7, 5, 3, 1, 1];
 /** Lengths of the last bucket, which has no end. */
 const LONGEST = 300;
 /** Chats stop by themselves after a sentence or two; texts run on to the wanted length. */
 const LONGEST_CHAT = 64;
 
-/** An endless supply; the same seed gives the same items. Every length bucket of a profile gets its equal share. */
-export function* workload(seed: number): Generator<WorkItem> {
+/** An endless supply; the same seed gives the same items. Every length bucket of a profile gets its share, an equal one by default. */
+export function* workload(seed: number, shares: readonly number[] = EQUAL_SHARES): Generator<WorkItem> {
   const random = randomFrom(seed);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
   const name = (): string => `${pick(MODULES)}.${pick(VERBS)}${random() < 0.4 ? `_${pick(NOUNS)}` : ""}()`;
@@ -182,8 +185,17 @@ export function* workload(seed: number): Generator<WorkItem> {
         : [];
     return { messages: [...system, ...before, { role: "user", content: question() }] };
   };
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  const bucketAt = (point: number): number => {
+    let left = point;
+    const found = shares.findIndex((share) => {
+      left -= share;
+      return left < 0;
+    });
+    return found === -1 ? shares.length - 1 : found;
+  };
   for (;;) {
-    const bucket = Math.floor(random() * BUCKET_STARTS.length);
+    const bucket = bucketAt(random() * total);
     const from = BUCKET_STARTS[bucket]!;
     const to = BUCKET_STARTS[bucket + 1] ?? LONGEST;
     const maxTokens = from + Math.floor(random() * (to - from));

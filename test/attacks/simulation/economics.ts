@@ -96,6 +96,17 @@ function checkingRates(stakes: Stakes, terms: Terms): number[] {
   );
 }
 
+/**
+ * The most that one cheat is worth by itself, in ukarat, wherever in the epoch it is done and whatever else is cheated: what is saved,
+ * minus what a failed check takes at once, without any hope set on exclusion. Below 0, no number of cheats and no choice of which to
+ * cheat on pays, as each adds at most this. Holds while a fine's worth of collateral is left; without it nobody is drawn.
+ */
+export function worthOfOneCheat(stakes: Stakes, terms: Terms): number {
+  const least = Math.min(...checkingRates(stakes, terms));
+  const taken = Number(terms.failureFine) + Number(terms.price);
+  return Number(terms.gainPerInference) - least * DETECTION * taken;
+}
+
 function playEpoch(stakes: Stakes, terms: Terms, rates: readonly number[], cheats: number, random: () => number) {
   let collateral = Number(stakes.collateral);
   let one: Participant = newcomer();

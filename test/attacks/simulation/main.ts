@@ -1,6 +1,6 @@
 /** `node test/attacks/simulation/main.ts`: prints the simulations of standing and economics as one JSON line each. */
 import { randomFrom } from "../random.ts";
-import { expectedGain, PARTICIPANTS, TERMS } from "./economics.ts";
+import { expectedGain, PARTICIPANTS, TERMS, worthOfOneCheat } from "./economics.ts";
 import { simulateCheater, simulateHonest } from "./standing.ts";
 
 const random = randomFrom(20_261_121);
@@ -22,6 +22,7 @@ for (const [share, past, trials, horizon] of [
 }
 
 for (const stakes of PARTICIPANTS) {
+  print("one cheat", { stakes: stakes.name, worth: worthOfOneCheat(stakes, TERMS) });
   for (const share of [0, 0.001, 0.01, 0.1, 0.3, 0.5, 1]) {
     const cheats = Math.max(1, Math.round(share * stakes.inferences));
     if (share > 0 && cheats === 1) continue;

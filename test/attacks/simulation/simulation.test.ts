@@ -1,7 +1,8 @@
 /** The numbers that the design promises of standings and stakes, on fewer trials than `main.ts` takes. */
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { randomFrom } from "../random.ts";
-import { expectedGain, PARTICIPANTS, TERMS } from "./economics.ts";
+import { expectedGain, PARTICIPANTS, TERMS, worthOfOneCheat } from "./economics.ts";
 import { checked, newcomer, passed, simulateCheater, simulateHonest } from "./standing.ts";
 
 test.each([false, true])("no honest participant is excluded; failures in bursts: %s", (correlated) => {
@@ -45,3 +46,20 @@ test.each(PARTICIPANTS.map((stakes) => [stakes.name, stakes] as const))(
     }
   },
 );
+
+test("no cheat is worth doing, whoever does it: every number of them loses money", () => {
+  const KARAT = 1_000_000n;
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 3_000 }),
+      fc.nat(1_000_000),
+      fc.bigInt({ min: 0n, max: 100_000n }),
+      fc.bigInt({ min: 1_000n, max: 1_000_000n }),
+      (inferences, reputation, reward, collateral) => {
+        const stakes = { name: "any", inferences, reputation, reward: reward * KARAT, collateral: collateral * KARAT };
+        expect(worthOfOneCheat(stakes, TERMS)).toBeLessThan(0);
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
