@@ -7,6 +7,7 @@ import { type Run, runWorkload } from "../../ml-node/src/calibrate/runs.ts";
 import { type Evidence, evidenceOf, judge } from "../../ml-node/src/calibrate/scores.ts";
 import { type WorkItem, workload } from "../../ml-node/src/calibrate/workload.ts";
 import type { InferenceEngine } from "../../ml-node/src/engine/engine.ts";
+import { installedCpuVariants } from "../../ml-node/src/engine/llama/cpuVariant.ts";
 import { createLlamaEngine } from "../../ml-node/src/engine/llama/llamaEngine.ts";
 import { codingOf } from "../../ml-node/src/service/artifact.ts";
 import { loadProfile } from "../../ml-node/src/service/profile.ts";
@@ -17,7 +18,7 @@ const models = new URL("../../models/", import.meta.url).pathname;
 
 export interface Lab {
   declared: InferenceEngine;
-  /** The same model, by other kernels and in small batches: the noisiest honest counterpart. */
+  /** The same model by the kernels of an older CPU and in small batches: the noisiest honest counterpart. */
   noisy: InferenceEngine;
   q8: InferenceEngine;
   q4: InferenceEngine;
@@ -34,12 +35,13 @@ export async function openLab(): Promise<Lab> {
   const folder = await mkdtemp(join(tmpdir(), "karat-attacks-"));
   const open = (modelPath: string, more: object = {}): Promise<InferenceEngine> =>
     createLlamaEngine({ modelPath, id: "karat-tiny-f16", contextSize: 1024, ...more });
+  const older = (await installedCpuVariants()).includes(OLDER_CPU) ? { cpuVariant: OLDER_CPU } : {};
   const tiny = `${models}karat-tiny-f16.gguf`;
   const fewer = join(folder, "fewer-layers.gguf");
   await withoutLayer(tiny, 2, fewer);
   const opened = await Promise.all([
     open(tiny),
-    open(tiny, { batchSize: 64, flashAttention: false }),
+    open(tiny, { batchSize: 16, ...older }),
     open(`${models}karat-tiny-q8_0.gguf`),
     open(`${models}karat-tiny-q4_0.gguf`),
     open(`${models}karat-mini-f16.gguf`),
@@ -54,6 +56,9 @@ export async function openLab(): Promise<Lab> {
   };
   return { declared, noisy, q8, q4, mini, kv8, shallow, profile, close };
 }
+
+/** AVX without AVX2: every 64-bit Intel or AMD of the last decade runs it, and none takes it by itself. */
+const OLDER_CPU = "ivybridge";
 
 export interface Trial {
   evidence: Evidence;

@@ -26,6 +26,7 @@ const THREAD_TEXTS = [
   "The following options are available: see also the manual page of the command.",
   "What does os.path.join() do? Join one or more path components intelligently.",
 ];
+const LONG_PROMPTS = 0.2;
 /** A report after so many runs. */
 const PROGRESS_EVERY = 100;
 /** p = 2·min(2·min(mean, scan), sampling): the factor on the p-value of one statistic of D. */
@@ -63,7 +64,7 @@ export async function calibrate(
   });
   const size = reference.vocabulary.size;
   const stopTokenIds = new Set(reference.vocabulary.stopTokenIds);
-  const common = { lanes, recordTop: coding.k };
+  const common = { lanes, recordTop: coding.k, requests: { longPrompts: LONG_PROMPTS } };
   const progress = (phase: string) => (done: number) => {
     if (done % PROGRESS_EVERY === 0) report("progress", { phase, done });
   };
@@ -110,7 +111,7 @@ export async function calibrate(
     phase: "held-out",
     runs: options.heldOut,
     seed: seedOf(draft),
-    lengthShares: TRAFFIC_SHARES,
+    requests: { ...common.requests, lengthShares: TRAFFIC_SHARES },
     onProgress: progress("held-out"),
     rowOf: (run) => {
       const evidence = evidenceOf(run, coding, size);

@@ -1,7 +1,7 @@
 /** Honest runs of one phase, spread evenly over the settings and written to the journal as they are made. */
 import type { Journal, Phase, Row } from "./journal.ts";
 import { type Run, runWorkload, type Setting } from "./runs.ts";
-import { workload } from "./workload.ts";
+import { type WorkloadOptions, workload } from "./workload.ts";
 
 export interface Collection {
   phase: Phase;
@@ -9,8 +9,7 @@ export interface Collection {
   runs: number;
   /** The workload of setting i is that of `seed + i`. */
   seed: number;
-  /** Of each length bucket; equal where absent. */
-  lengthShares?: readonly number[];
+  requests: WorkloadOptions;
   /** Settings that are worked on at the same time. */
   lanes: number;
   /** Values recorded at each position. */
@@ -29,7 +28,7 @@ export async function collectRuns(settings: readonly Setting[], journal: Journal
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [index, setting] = next;
       const share = Math.ceil((plan.runs * (setting.share ?? 1)) / shares);
-      const items = workload(plan.seed + index, plan.lengthShares);
+      const items = workload(plan.seed + index, plan.requests);
       const made = journal.of(plan.phase).filter((row) => row.setting === setting.name).length;
       for (let i = 0; i < made; i++) items.next();
       for await (const run of runWorkload(setting, items, share - made, plan.recordTop)) {

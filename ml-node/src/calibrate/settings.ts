@@ -15,10 +15,7 @@ export interface Laboratory {
   close(): Promise<void>;
 }
 
-type Overrides = Pick<
-  LlamaEngineOptions,
-  "batchSize" | "sequences" | "cpuVariant"
->;
+type Overrides = Pick<LlamaEngineOptions, "batchSize" | "sequences" | "cpuVariant">;
 
 /** One engine process each. */
 const ENGINES = {

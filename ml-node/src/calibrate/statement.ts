@@ -70,7 +70,8 @@ still to be chosen. They were tried once.
 ## Covered
 
 Executor and validator differ as named; the executor decodes token by token, the validator does one prefill. Prompts, temperatures (0 to 1.2), top-p, top-k,
-min-p and penalties as in \`workload.ts\`, lengths 1 to 300. Threads are no axis: two gave the same bits as one at ${terms.threadPositions} of ${terms.threadPositions} positions.
+min-p and penalties as in \`workload.ts\`, lengths 1 to 300, a fifth of the texts behind
+prompts of one to six hundred tokens. Threads are no axis: two gave the same bits as one at ${terms.threadPositions} of ${terms.threadPositions} positions.
 
 | setting | calibration runs | held out | p ≤ 1 % | failed |
 |---|---|---|---|---|

@@ -151,8 +151,16 @@ const LONGEST = 300;
 /** Chats stop by themselves after a sentence or two; texts run on to the wanted length. */
 const LONGEST_CHAT = 64;
 
-/** An endless supply; the same seed gives the same items. Every length bucket of a profile gets its share, an equal one by default. */
-export function* workload(seed: number, shares: readonly number[] = EQUAL_SHARES): Generator<WorkItem> {
+export interface WorkloadOptions {
+  /** Of each length bucket of a profile; equal where absent. */
+  lengthShares?: readonly number[];
+  /** Share of the texts that come behind a prompt of some hundred tokens; none where absent. Noise grows with the context. */
+  longPrompts?: number;
+}
+
+/** An endless supply; the same seed and options give the same items. */
+export function* workload(seed: number, options: WorkloadOptions = {}): Generator<WorkItem> {
+  const { lengthShares: shares = EQUAL_SHARES, longPrompts = 0 } = options;
   const random = randomFrom(seed);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
   const name = (): string => `${pick(MODULES)}.${pick(VERBS)}${random() < 0.4 ? `_${pick(NOUNS)}` : ""}()`;
@@ -174,6 +182,7 @@ export function* workload(seed: number, shares: readonly number[] = EQUAL_SHARES
       () => `${pick(COMMANDS)} - ${pick(VERBS)} the ${pick(NOUNS)}.`,
       () => `.. function:: ${pick(VERBS)}(${pick(NOUNS)}, ${pick(NOUNS)}=None)\n\n   `,
     ])();
+  const pages = (): string => Array.from({ length: 10 + Math.floor(random() * 30) }, text).join("\n\n");
   const chat = (): PromptInput => {
     const system = random() < 0.2 ? [{ role: "system" as const, content: "Answer in one sentence." }] : [];
     const before =
@@ -200,7 +209,10 @@ export function* workload(seed: number, shares: readonly number[] = EQUAL_SHARES
     const to = BUCKET_STARTS[bucket + 1] ?? LONGEST;
     const maxTokens = from + Math.floor(random() * (to - from));
     yield {
-      input: maxTokens < LONGEST_CHAT && random() < 0.35 ? chat() : { prompt: text() },
+      input:
+        maxTokens < LONGEST_CHAT && random() < 0.35
+          ? chat()
+          : { prompt: longPrompts > 0 && random() < longPrompts ? pages() : text() },
       maxTokens,
       sampling: {
         ...DEFAULT_SAMPLING,
