@@ -21,14 +21,18 @@ export function detectionPlot(title: string, outcomes: readonly Outcome[]): stri
   const curves = [...byName].flatMap(([name, own], i) => {
     const colour = COLOURS[i % COLOURS.length] ?? "#000";
     const sorted = own.toSorted((a, b) => (a.tokens ?? 0) - (b.tokens ?? 0));
-    const ours = sorted.map((o): [number, number] => [o.tokens ?? 0, o.atOnePercent / o.runs]);
-    const peers = sorted.map((o): [number, number] => [o.tokens ?? 0, (o.peer ?? 0) / o.runs]);
-    const peers2026 = sorted.map((o): [number, number] => [o.tokens ?? 0, (o.peer2026 ?? 0) / o.runs]);
+    const of = (hits: (outcome: Outcome) => number | undefined): [number, number][] =>
+      sorted.flatMap((o) => {
+        const found = hits(o);
+        return found === undefined ? [] : [[o.tokens ?? 0, found / o.runs] as [number, number]];
+      });
+    const peers2026 = of(({ peer2026 }) => peer2026);
     const at = TOP + 10 + 20 * i;
     return [
-      line(ours, colour, ""),
-      line(peers, colour, ' stroke-dasharray="5 4"'),
-      line(peers2026, colour, ' stroke-dasharray="1 3"'),
+      line(of(({ atOnePercent }) => atOnePercent), colour, ""),
+      line(of(({ peer }) => peer), colour, ' stroke-dasharray="5 4"'),
+      // Not computed for every row.
+      ...(peers2026.length > 0 ? [line(peers2026, colour, ' stroke-dasharray="1 3"')] : []),
       `<line x1="480" x2="505" y1="${at}" y2="${at}" stroke="${colour}" stroke-width="2"/>`,
       `<text x="512" y="${at + 4}">${name}</text>`,
     ];

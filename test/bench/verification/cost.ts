@@ -72,7 +72,8 @@ async function costOf(model: string, modelPath: string): Promise<Cost> {
       score: Number.POSITIVE_INFINITY,
       judge: Number.POSITIVE_INFINITY,
     };
-    let bytesPerToken = 0;
+    let bytes = 0;
+    let all = 0;
     let logits: TokenLogit[][] = [];
     for (let repeat = -1; repeat < repeats; repeat++) {
       // The first time warms up.
@@ -90,20 +91,23 @@ async function costOf(model: string, modelPath: string): Promise<Cost> {
       const judge = await cpu(async () => {
         gumbelCheck(SAMPLING, seed, outputIds, logits, 1e-3);
       });
-      if (repeat < 0) continue;
       const n = outputIds.length;
+      // An answer that stopped by itself after a few tokens says nothing of the cost of one.
+      if (repeat < 0 || n < tokens / 2) continue;
       cost.generate = Math.min(cost.generate, generate / n);
       cost.score = Math.min(cost.score, score / n);
       cost.judge = Math.min(cost.judge, judge / n);
       const coded = positions.map((position) => artifactPosition(position, CODING.k));
-      bytesPerToken = Math.max(bytesPerToken, encodeArtifact(coded, CODING).length / n);
+      bytes += encodeArtifact(coded, CODING).length;
+      all += n;
     }
+    if (all === 0) throw new Error(`${model}: every answer stopped early; take more --repeats`);
     const found = {
       model,
       megabytes: (await stat(modelPath)).size / 1e6,
       ...cost,
       ratio: (cost.score + cost.judge) / cost.generate,
-      bytesPerToken,
+      bytesPerToken: bytes / all,
     };
     console.log(JSON.stringify({ what: "cost", ...found }));
     if (model === "karat-tiny-f16") await sampling(logits);
