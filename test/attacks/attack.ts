@@ -16,6 +16,8 @@ export interface Attack {
   quick?: boolean;
   /** One prefill for each token: fewer runs. */
   slow?: boolean;
+  /** The cheat is in our coding of the record, which the peer does not have. */
+  peerless?: boolean;
   /** What the last run counted besides. */
   note?(): string;
   run(lab: Lab, count: number, seed: number): Promise<Trial[]>;

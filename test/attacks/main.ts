@@ -59,7 +59,7 @@ async function measure(attack: Attack, thresholds: Map<number, PeerThresholds>):
   }
   const count = attack.slow ? Math.max(4, Math.floor(runs / SLOW_SHARE)) : runs;
   const found = await attack.run(lab, count, SEED + 7 * ATTACKS.indexOf(attack));
-  return outcomeOf(attack, found, tokens === undefined ? undefined : thresholds.get(tokens));
+  return outcomeOf(attack, found, tokens === undefined || attack.peerless ? undefined : thresholds.get(tokens));
 }
 
 function write(fresh: readonly Outcome[], { profile }: Lab): void {

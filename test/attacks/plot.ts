@@ -29,8 +29,16 @@ export function detectionPlot(title: string, outcomes: readonly Outcome[]): stri
     const peers2026 = of(({ peer2026 }) => peer2026);
     const at = TOP + 10 + 20 * i;
     return [
-      line(of(({ atOnePercent }) => atOnePercent), colour, ""),
-      line(of(({ peer }) => peer), colour, ' stroke-dasharray="5 4"'),
+      line(
+        of(({ atOnePercent }) => atOnePercent),
+        colour,
+        "",
+      ),
+      line(
+        of(({ peer }) => peer),
+        colour,
+        ' stroke-dasharray="5 4"',
+      ),
       // Not computed for every row.
       ...(peers2026.length > 0 ? [line(peers2026, colour, ' stroke-dasharray="1 3"')] : []),
       `<line x1="480" x2="505" y1="${at}" y2="${at}" stroke="${colour}" stroke-width="2"/>`,
