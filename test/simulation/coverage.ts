@@ -71,6 +71,12 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
+/**
+ * Counted where it happens, and not waited for: since blind checks a conviction needs one more round, and one that comes after its epoch was
+ * settled and before its rewards were claimed is too seldom for 900 blocks. reward.test.ts makes it happen.
+ */
+const RARE: ReadonlySet<Outcome> = new Set(["rewards/forfeited"]);
+
 const BY_EVENT: Readonly<Record<string, Outcome>> = {
   inference_start: "inference/started",
   inference_finish: "inference/finished",
@@ -117,7 +123,7 @@ export class Coverage {
 
   /** Outcomes that have not occurred. */
   missing(): Outcome[] {
-    return OUTCOMES.filter((outcome) => !this.counts.has(outcome));
+    return OUTCOMES.filter((outcome) => !this.counts.has(outcome) && !RARE.has(outcome));
   }
 
   add(block: ExecutedBlock, world: World): void {
