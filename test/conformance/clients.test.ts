@@ -194,6 +194,18 @@ describe("the openai package (the cases of its own API tests)", () => {
   });
 });
 
+test("malformed JSON in the calls of tools (Gonka's list of complaints)", async () => {
+  const tools = [{ type: "function" as const, function: { name: "weather", parameters } }];
+  for (let i = 0; i < 8; i++) {
+    const asked = { model: MODEL, messages, tools, tool_choice: "required" as const, temperature: 2, max_tokens: 60 };
+    const { choices } = await client.chat.completions.create(asked);
+    for (const call of choices[0]!.message.tool_calls ?? []) {
+      if (call.type === "function") expect(Object.keys(JSON.parse(call.function.arguments))).toEqual(["city"]);
+    }
+    expect(choices[0]!.finish_reason).toBe("tool_calls");
+  }
+});
+
 describe("LangChain", () => {
   const chat = (extra: object = {}): ChatOpenAI =>
     new ChatOpenAI({

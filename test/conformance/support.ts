@@ -20,7 +20,7 @@ export async function startEndpoint(): Promise<Endpoint> {
   const ml = await startMlNode(readConfig(["--port", "0", "--name", MODEL], {}), silentLogger);
   const network = new TestNetwork();
   network.view.fund(network.client, 1_000_000_000n);
-  const { url } = await network.join({}, {}, `http://127.0.0.1:${ml.port}`);
+  const { url } = await network.join({}, {}, { mlUrl: `http://127.0.0.1:${ml.port}` });
   const baseURL = `${url}/v1`;
   return {
     baseURL,

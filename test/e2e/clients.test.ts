@@ -89,6 +89,28 @@ test("a client may keep request and answer off the chain: validators fetch them 
   expect([own.output.length, own.tokenIds.length, own.artifact.length]).toEqual([0, 0, 0]);
 });
 
+test("a constrained answer keeps to its constraint, and validators that recompute it find it valid", async () => {
+  const parameters = {
+    type: "object",
+    properties: { path: { type: "string", maxLength: 30 }, times: { type: "integer", minimum: 1, maximum: 9 } },
+    required: ["path", "times"],
+    additionalProperties: false,
+  };
+  const call = { tools: [{ type: "function" as const, function: { name: "rename", strict: true, parameters } }] };
+  const json_schema = { name: "rename", strict: true, schema: parameters };
+  const format = { response_format: { type: "json_schema" as const, json_schema } };
+  for (const constraint of [{ ...call, tool_choice: "required" as const }, format]) {
+    const body = { model, messages, max_tokens: 100, ...constraint };
+    const { data, response } = await net.openai.chat.completions.create(body).withResponse();
+    const { message } = data.choices[0]!;
+    const called = message.tool_calls?.[0];
+    const text = called?.type === "function" ? called.function.arguments : message.content!;
+    expect(Object.keys(JSON.parse(text))).toEqual(["path", "times"]);
+    const { check } = await watch(net.chain, response.headers.get("x-karat-inference-id")!, isDecided, 90_000);
+    expect(check?.status).toBe(verification.CheckStatus.VALID);
+  }
+});
+
 describe("a client with nothing but @cosmjs/stargate and the proto types", () => {
   test("reads start, finish, delivery, verdict and the reward claim", async () => {
     const { response } = await net.openai.chat.completions.create({ model, messages, max_tokens: 40 }).withResponse();

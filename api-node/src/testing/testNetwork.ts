@@ -1,5 +1,5 @@
 import { encodeApiKey } from "@karat/client";
-import { addressOfKey, newPrivateKey, publicKeyOf, silentLogger } from "@karat/common";
+import { addressOfKey, type Logger, newPrivateKey, publicKeyOf, silentLogger } from "@karat/common";
 import { createMetrics } from "@karat/common/http";
 import { ExecutedIds, volatileIds } from "../executor/executedIds.ts";
 import { MlPool } from "../executor/mlPool.ts";
@@ -9,6 +9,12 @@ import type { Payload } from "../payloads/payload.ts";
 import type { NewRecord } from "../records/record.ts";
 import { FakeMlNode, type MlScript } from "./fakeMlNode.ts";
 import { FakeView, newIdentity } from "./fakeView.ts";
+
+export interface JoinOptions {
+  /** An ML node of the caller's in the place of the scripted one. */
+  mlUrl?: string;
+  log?: Logger;
+}
 
 export interface TestParticipant {
   readonly identity: NodeIdentity;
@@ -32,11 +38,10 @@ export class TestNetwork {
     this.view.fund(this.client, 1_000_000n);
   }
 
-  /** `mlUrl`: an ML node of the caller's in the place of the scripted one. */
   async join(
     script: Partial<MlScript> = {},
     options: Partial<ApiNodeOptions> = {},
-    mlUrl?: string,
+    { mlUrl, log = silentLogger }: JoinOptions = {},
   ): Promise<TestParticipant> {
     const identity = newIdentity();
     const ml = await FakeMlNode.start(script);
@@ -54,7 +59,7 @@ export class TestNetwork {
         payloads: { put: async (...items) => void payloads.push(...items) },
         executed: new ExecutedIds(volatileIds),
         metrics: createMetrics({ process: false }),
-        log: silentLogger,
+        log,
       },
     );
     const url = `http://127.0.0.1:${node.port}`;

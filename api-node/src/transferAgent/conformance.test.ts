@@ -38,6 +38,7 @@ const chatCompletion = z.strictObject({
   object: z.literal("chat.completion"),
   created: unixTime,
   model: z.literal(TEST_MODEL),
+  system_fingerprint: z.string().startsWith("fp_"),
   choices: z
     .array(
       z.strictObject({
@@ -60,6 +61,7 @@ const chatChunk = z.strictObject({
   object: z.literal("chat.completion.chunk"),
   created: unixTime,
   model: z.literal(TEST_MODEL),
+  system_fingerprint: z.string().startsWith("fp_"),
   choices: z
     .array(
       z.strictObject({
@@ -89,6 +91,7 @@ const textHeader = {
   object: z.literal("text_completion"),
   created: unixTime,
   model: z.literal(TEST_MODEL),
+  system_fingerprint: z.string().startsWith("fp_"),
 };
 const textCompletion = z.strictObject({
   ...textHeader,

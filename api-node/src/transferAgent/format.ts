@@ -35,14 +35,24 @@ export interface AnswerFormat {
   readonly whole: (answer: Answered, tokens: readonly TokenLine[], karat: object) => object;
 }
 
-export function answerFormat(request: ClientRequest, inferenceId: string, created: number): AnswerFormat {
+/** What of an answer is known before it begins. */
+export interface AnswerFacts {
+  /** Hex. */
+  readonly inferenceId: string;
+  /** Unix seconds. */
+  readonly created: number;
+  /** Stands for the weights that answer. */
+  readonly fingerprint: string;
+}
+
+export function answerFormat(request: ClientRequest, facts: AnswerFacts): AnswerFormat {
   switch (request.kind) {
     case "chat":
-      return chatFormat(request, inferenceId, created);
+      return chatFormat(request, facts);
     case "text":
-      return textFormat(request, inferenceId, created);
+      return textFormat(request, facts);
     case "responses":
-      return responsesFormat(request, inferenceId, created);
+      return responsesFormat(request, facts);
   }
 }
 
@@ -59,11 +69,13 @@ const withReceipt = (events: object[], karat: object): object[] =>
 
 const usage = ({ whole }: Answered) => usageOf(whole.promptTokens, whole.completionTokens);
 
-function chatFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: string, created: number): AnswerFormat {
+function chatFormat({ sanitized, includeUsage }: ClientRequest, facts: AnswerFacts): AnswerFormat {
+  const { inferenceId, created, fingerprint } = facts;
   const format: ChatFormat = {
     id: `chatcmpl-${inferenceId.slice(0, 32)}`,
     created,
     model: sanitized.model,
+    system_fingerprint: fingerprint,
     includeUsage,
     ...(sanitized.logprobs === true ? { topLogprobs: sanitized.top_logprobs ?? 0 } : {}),
   };
@@ -89,11 +101,13 @@ function chatFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: str
   };
 }
 
-function textFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: string, created: number): AnswerFormat {
+function textFormat({ sanitized, includeUsage }: ClientRequest, facts: AnswerFacts): AnswerFormat {
+  const { inferenceId, created, fingerprint } = facts;
   const format: CompletionFormat = {
     id: `cmpl-${inferenceId.slice(0, 32)}`,
     created,
     model: sanitized.model,
+    system_fingerprint: fingerprint,
     includeUsage,
     ...(typeof sanitized.logprobs === "number" ? { logprobs: sanitized.logprobs } : {}),
   };
@@ -120,7 +134,7 @@ function textFormat({ sanitized, includeUsage }: ClientRequest, inferenceId: str
 }
 
 /** Its streams end with the event that holds the whole response; there is no `[DONE]`. */
-function responsesFormat(request: ClientRequest, inferenceId: string, created: number): AnswerFormat {
+function responsesFormat(request: ClientRequest, { inferenceId, created }: AnswerFacts): AnswerFormat {
   const { sanitized, settings } = request;
   if (!settings) throw new Error("a response without its settings");
   const format: ResponseFormat = {

@@ -1,6 +1,6 @@
 /** Defects that other gateways have or had, each tried here under its name. */
 import { encodeApiKey } from "@karat/client";
-import { newPrivateKey } from "@karat/common";
+import { type Logger, newPrivateKey } from "@karat/common";
 import OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { TEST_MODEL } from "../testing/fakeView.ts";
@@ -53,12 +53,15 @@ test.each([
 test.each([
   ["a death", { dieAfter: 2 }],
   ["something that is no answer", { garbleAfter: 2 }],
-])("%s in the middle of a stream closing it without an error event (any-llm #847)", async (_name, script) => {
-  const me = await network.join(script);
-  const blocks = (await (await post(me, JSON.stringify({ ...question, stream: true }))).text()).split("\n\n");
-  expect(JSON.parse(blocks.at(-3)!.slice(6))).toMatchObject({ error: { code: "executor_failed" } });
-  expect(blocks.slice(-2)).toEqual(["data: [DONE]", ""]);
-});
+])(
+  "%s in the middle of a stream closing it without an error event (any-llm #847, goose #8027)",
+  async (_name, script) => {
+    const me = await network.join(script);
+    const blocks = (await (await post(me, JSON.stringify({ ...question, stream: true }))).text()).split("\n\n");
+    expect(JSON.parse(blocks.at(-3)!.slice(6))).toMatchObject({ error: { code: "executor_failed" } });
+    expect(blocks.slice(-2)).toEqual(["data: [DONE]", ""]);
+  },
+);
 
 test.each([
   ["streamed", true],
@@ -118,6 +121,49 @@ test("models listed in a shape of its own (Gonka)", async () => {
   const list = (await (await fetch(`${me.url}/v1/models`)).json()) as Record<string, unknown>;
   expect(Object.keys(list).sort()).toEqual(["data", "object"]);
   expect(list).toMatchObject({ object: "list", data: [{ id: TEST_MODEL, object: "model", owned_by: "karat" }] });
+});
+
+test("every stream a 500 as installed (Portkey #1389, #1550)", async () => {
+  const me = await network.join();
+  const response = await post(me, JSON.stringify({ ...question, stream: true }));
+  expect([response.status, response.headers.get("content-type")]).toEqual([200, "text/event-stream; charset=utf-8"]);
+  expect((await response.text()).endsWith("data: [DONE]\n\n")).toBe(true);
+});
+
+test("an error page written into a stream that has begun (Gonka)", async () => {
+  const me = await network.join({ failAfter: 2 });
+  const text = await (await post(me, JSON.stringify({ ...question, stream: true }))).text();
+  for (const block of text.split("\n\n").filter((line) => line !== ""))
+    expect(block).toMatch(/^data: (\{.*\}|\[DONE\])$/);
+});
+
+test("errors in a shape of its own (Gonka)", async () => {
+  const me = await network.join();
+  const error = { message: expect.any(String), type: "invalid_request_error", param: null, code: "invalid_json" };
+  expect(await (await post(me, "{")).json()).toEqual({ error });
+});
+
+test("prompt tokens guessed from the length of the text (Gonka)", async () => {
+  const me = await network.join();
+  const { usage } = await sdk(me).chat.completions.create(question);
+  const { messages } = me.ml.bodies[0]!;
+  // As the ML node's tokeniser counts them.
+  expect(usage?.prompt_tokens).toBe(Math.ceil(JSON.stringify(messages).length / 4));
+});
+
+test("every chunk logged (Gonka)", async () => {
+  const lines: string[] = [];
+  const keep = (data: Record<string, unknown>, message: string): void => {
+    lines.push(`${message} ${JSON.stringify(data)}`);
+  };
+  const log: Logger = { debug: keep, info: keep, warn: keep, error: keep, child: () => log };
+  const me = await network.join({ tokens: Array.from({ length: 300 }, () => "x") }, {}, { log });
+  const stream = await sdk(me).chat.completions.create({ ...question, stream: true });
+  let chunks = 0;
+  for await (const _ of stream) chunks++;
+  expect(chunks).toBeGreaterThan(300);
+  expect(lines.length).toBeLessThan(20);
+  expect(lines.join("")).not.toContain("Say hello");
 });
 
 test("an executor that cannot be reached told to the client instead of asking the next (Gonka)", async () => {

@@ -10,7 +10,7 @@ import type { PayloadSink } from "../payloads/payload.ts";
 import type { RecordSink } from "../records/record.ts";
 import { type ClientRequest, type RequestKind, readClientRequest } from "./clientRequest.ts";
 import { type Answered, type Begun, type DispatchModules, dispatch } from "./dispatch.ts";
-import { type AnswerFormat, answerFormat } from "./format.ts";
+import { type AnswerFacts, type AnswerFormat, answerFormat } from "./format.ts";
 import { CORS_HEADERS, clientSignal, requestIdOf, sendError, write } from "./httpAnswer.ts";
 import type { IdempotentAnswers, WholeAnswer } from "./idempotency.ts";
 import type { ClientLimits } from "./limits.ts";
@@ -136,7 +136,7 @@ export class TransferAgent {
     for (let count = 1; ; count++) {
       const order = await this.#order(exchange);
       try {
-        return await answer(order, answerFormat(request, toHex(order.authorization.inferenceId), created));
+        return await answer(order, answerFormat(request, this.#facts(order, created)));
       } catch (error) {
         const nobody = isKaratError(error, "no_executor");
         if (response.headersSent || signal.aborted || count === MAX_ORDERS) throw error;
@@ -146,6 +146,12 @@ export class TransferAgent {
         order.hold.release();
       }
     }
+  }
+
+  #facts({ authorization, request }: Order, created: number): AnswerFacts {
+    const declared = this.#modules.view.models().find(({ id }) => id === request.sanitized.model);
+    const weights = toHex(declared?.weightsHash ?? new Uint8Array()).slice(0, 10);
+    return { inferenceId: toHex(authorization.inferenceId), created, fingerprint: `fp_${weights}` };
   }
 
   async #collect(order: Order, exchange: Exchange, format: AnswerFormat): Promise<WholeAnswer> {
