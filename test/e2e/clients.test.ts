@@ -92,7 +92,7 @@ test("a client may keep request and answer off the chain: validators fetch them 
 test("a constrained answer keeps to its constraint, and validators that recompute it find it valid", async () => {
   const parameters = {
     type: "object",
-    properties: { path: { type: "string", maxLength: 30 }, times: { type: "integer", minimum: 1, maximum: 9 } },
+    properties: { path: { type: "string", minLength: 50, maxLength: 70 }, times: { type: "integer", minimum: 1, maximum: 9 } },
     required: ["path", "times"],
     additionalProperties: false,
   };
@@ -100,7 +100,7 @@ test("a constrained answer keeps to its constraint, and validators that recomput
   const json_schema = { name: "rename", strict: true, schema: parameters };
   const format = { response_format: { type: "json_schema" as const, json_schema } };
   for (const constraint of [{ ...call, tool_choice: "required" as const }, format]) {
-    const body = { model, messages, max_tokens: 100, ...constraint };
+    const body = { model, messages, max_tokens: 160, ...constraint };
     const { data, response } = await net.openai.chat.completions.create(body).withResponse();
     const { message } = data.choices[0]!;
     const called = message.tool_calls?.[0];
