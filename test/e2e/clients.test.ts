@@ -92,22 +92,32 @@ test("a client may keep request and answer off the chain: validators fetch them 
 test("a constrained answer keeps to its constraint, and validators that recompute it find it valid", async () => {
   const parameters = {
     type: "object",
-    properties: { path: { type: "string", minLength: 50, maxLength: 70 }, times: { type: "integer", minimum: 1, maximum: 9 } },
+    properties: {
+      path: { type: "string", minLength: 50, maxLength: 70 },
+      times: { type: "integer", minimum: 1, maximum: 9 },
+    },
     required: ["path", "times"],
     additionalProperties: false,
   };
   const call = { tools: [{ type: "function" as const, function: { name: "rename", strict: true, parameters } }] };
   const json_schema = { name: "rename", strict: true, schema: parameters };
   const format = { response_format: { type: "json_schema" as const, json_schema } };
+  const { VALID, ABSTAINED } = verification.CheckStatus;
   for (const constraint of [{ ...call, tool_choice: "required" as const }, format]) {
-    const body = { model, messages, max_tokens: 160, ...constraint };
-    const { data, response } = await net.openai.chat.completions.create(body).withResponse();
-    const { message } = data.choices[0]!;
-    const called = message.tool_calls?.[0];
-    const text = called?.type === "function" ? called.function.arguments : message.content!;
-    expect(Object.keys(JSON.parse(text))).toEqual(["path", "times"]);
-    const { check } = await watch(net.chain, response.headers.get("x-karat-inference-id")!, isDecided, 90_000);
-    expect(check?.status).toBe(verification.CheckStatus.VALID);
+    // A busy machine's validators may miss their deadline: then the answer was not judged, and another one is asked for.
+    const statuses: (verification.CheckStatus | undefined)[] = [];
+    while (!statuses.includes(VALID) && statuses.length < 6) {
+      const body = { model, messages, max_tokens: 160, ...constraint };
+      const { data, response } = await net.openai.chat.completions.create(body).withResponse();
+      const { message } = data.choices[0]!;
+      const called = message.tool_calls?.[0];
+      const text = called?.type === "function" ? called.function.arguments : message.content!;
+      expect(Object.keys(JSON.parse(text))).toEqual(["path", "times"]);
+      const { check } = await watch(net.chain, response.headers.get("x-karat-inference-id")!, isDecided, 90_000);
+      statuses.push(check?.status);
+      expect([VALID, ABSTAINED]).toContain(check?.status);
+    }
+    expect(statuses).toContain(VALID);
   }
 });
 
