@@ -2,6 +2,7 @@
 import { registry } from "./chainRegistry/index.ts";
 import { exportState } from "./cli/export.ts";
 import { init } from "./cli/init.ts";
+import { proveConsensusKey } from "./cli/prove.ts";
 import { start } from "./cli/start.ts";
 import { reportFailure, usageError } from "./cli/usage.ts";
 
@@ -9,6 +10,7 @@ const commands: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   init,
   start,
   export: exportState,
+  "prove-consensus-key": proveConsensusKey,
   registry,
 };
 

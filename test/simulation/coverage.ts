@@ -53,6 +53,9 @@ export const OUTCOMES = [
   "rewards/claimed",
   "rewards/expired",
   "rewards/forfeited",
+  "validator/jailed",
+  "validator/unjailed",
+  "validator/tombstoned",
   "proposal/submitted",
   "proposal/funded",
   "proposal/voted on",
@@ -96,6 +99,7 @@ const BY_EVENT: Readonly<Record<string, Outcome>> = {
   deposit: "deposit/made",
   refund_requested: "deposit/refund requested",
   deposit_withdrawn: "deposit/withdrawn",
+  unjailed: "validator/unjailed",
   submit_proposal: "proposal/submitted",
   proposal_deposit: "proposal/funded",
   proposal_vote: "proposal/voted on",
@@ -174,6 +178,9 @@ export class Coverage {
       case "inference_invalid":
         this.#checked.delete(id);
         if (order?.contradicted) this.#count("inference/invalid by its executor's own words");
+        break;
+      case "slash":
+        this.#count(event.reason === "downtime" ? "validator/jailed" : "validator/tombstoned");
         break;
       case "active_proposal":
         this.#count(`proposal/${event.proposal_result?.slice("proposal_".length)}` as Outcome);

@@ -1,12 +1,14 @@
 import { sha256, silentLogger, utf8 } from "@karat/common";
 import type * as abci from "cosmjs-types/tendermint/abci/types";
 import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
+import { BlockIDFlag } from "cosmjs-types/tendermint/types/validator";
 import { createKaratApp } from "../../chain/src/app/compose.ts";
 import { blockContext } from "../../chain/src/app/context.ts";
 import { MAX_BLOCK_BYTES, MAX_BLOCK_GAS } from "../../chain/src/app/genesis.ts";
 import type { KaratApp } from "../../chain/src/app/karatApp.ts";
 import type { Context } from "../../chain/src/app/module.ts";
 import { State } from "../../chain/src/app/state.ts";
+import { validators } from "../../chain/src/modules/epoch/keys.ts";
 import type { TreeCommitStore } from "../../chain/src/store/index.ts";
 
 export interface Genesis {
@@ -58,10 +60,39 @@ export class Replica {
       height,
       hash: sha256(utf8(`${this.genesis.seed}/${height}`)),
       time: timeOf(height),
-      decidedLastCommit: { round: 0, votes: [] },
-      misbehavior: [],
+      ...this.#consensus(height),
       nextValidatorsHash: new Uint8Array(32),
       proposerAddress: new Uint8Array(20),
+    };
+  }
+
+  /** Validators that are down for a while, one after the other, and now and then one that signs twice. */
+  #consensus(height: bigint): Pick<abci.RequestFinalizeBlock, "decidedLastCommit" | "misbehavior"> {
+    const dice = sha256(utf8(`${this.genesis.seed}/consensus/${height}`));
+    const down = sha256(utf8(`${this.genesis.seed}/down/${height / 15n}`))[0]!;
+    const set =
+      height <= this.genesis.initialHeight ? [] : Array.from(validators.entries(this.context().store("epoch")));
+    const all = set.map(([key, power]) => ({ address: sha256(key).slice(0, 20), power }));
+    return {
+      decidedLastCommit: {
+        round: 0,
+        votes: all.map((validator, i) => ({
+          validator,
+          blockIdFlag: i === down % all.length ? BlockIDFlag.BLOCK_ID_FLAG_ABSENT : BlockIDFlag.BLOCK_ID_FLAG_COMMIT,
+        })),
+      },
+      misbehavior:
+        dice[0]! < 3 && all.length > 0
+          ? [
+              {
+                type: 1,
+                validator: all[dice[1]! % all.length]!,
+                height: height - 1n,
+                time: timeOf(height - 1n),
+                totalVotingPower: all.reduce((sum, { power }) => sum + power, 0n),
+              },
+            ]
+          : [],
     };
   }
 

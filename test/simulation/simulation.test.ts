@@ -26,6 +26,7 @@ test(
       "participant",
       "reward",
       "sdk",
+      "slashing",
       "verification",
     ]);
     const records = [...coverage.refusals.keys()].filter((name) => name.startsWith("inference/"));

@@ -5,6 +5,7 @@ import { appState } from "../../chain/src/app/genesis.ts";
 import type { Context } from "../../chain/src/app/module.ts";
 import { type Message, type Signer, signerOf, signTx } from "../../chain/src/app/testing/index.ts";
 import { ed25519Key } from "../../chain/src/engine/consensus/keys.ts";
+import { consensusProof } from "../../chain/src/engine/consensus/proof.ts";
 import { accountKeeper } from "../../chain/src/modules/auth/index.ts";
 import { LOCALNET_PARAMS } from "../../chain/src/modules/params/index.ts";
 import { participants } from "../../chain/src/modules/participant/keys.ts";
@@ -19,6 +20,7 @@ export interface Operator {
   readonly operator: Signer;
   readonly validator: Signer;
   readonly consensusKey: Uint8Array;
+  readonly consensusProof: Uint8Array;
   readonly temper: Temper;
 }
 
@@ -81,6 +83,10 @@ export const SIMULATION_PARAMS: params.Params = {
   govMinDeposit: 100_000n,
   govDepositBlocks: 9n,
   govVotingBlocks: 10n,
+  signedBlocksWindow: 12n,
+  minSignedMicros: 600_000,
+  downtimeJailBlocks: 8n,
+  downtimeSlashBps: 100,
 };
 
 const CLIENTS = 6;
@@ -141,7 +147,7 @@ export class World {
         ...this.operators.map(({ operator }) => ({ address: operator.address, amount: 1_000n * KARAT })),
       ],
       participants: this.operators.map((entry) => ({
-        ...this.registration(entry),
+        ...withoutProof(this.registration(entry)),
         collateral: 300n * KARAT,
       })),
       deposits: this.clients.slice(1).map(({ address }) => ({ client: address, available: 100_000n })),
@@ -158,11 +164,14 @@ export class World {
 
   newOperator(): Operator {
     const index = this.operators.length;
+    const operator = signerOf(`operator${index}`);
+    const key = ed25519Key(sha256(utf8(`simulated consensus key ${index}`)));
     const made: Operator = {
       index,
-      operator: signerOf(`operator${index}`),
+      operator,
       validator: signerOf(`validator${index}`),
-      consensusKey: ed25519Key(sha256(utf8(`simulated consensus key ${index}`))).publicKey,
+      consensusKey: key.publicKey,
+      consensusProof: consensusProof(key, this.chainId, operator.address),
       // Some of each, whatever the seed.
       temper: index < 4 ? (["honest", "cheat", "lazy", "liar"] as const)[index]! : this.random.weighted(TEMPERS),
     };
@@ -174,13 +183,20 @@ export class World {
   }
 
   /** What an operator registers with; its first node key. */
-  registration({ index, operator, validator, consensusKey }: Operator): participant.MsgRegisterParticipant {
+  registration({
+    index,
+    operator,
+    validator,
+    consensusKey,
+    consensusProof,
+  }: Operator): participant.MsgRegisterParticipant {
     const node = this.know(signerOf(`node${index}`));
     return {
       operator: operator.address,
       nodeKey: node.publicKey,
       validatorAddress: validator.address,
       consensusKey,
+      consensusProof,
       url: `https://participant${index}.example`,
       collateral: BigInt(this.random.between(100, 400)) * KARAT,
       offers: this.offers(),
@@ -262,4 +278,9 @@ export class World {
       ...(plan.timeoutHeight !== undefined && { timeoutHeight: plan.timeoutHeight }),
     });
   }
+}
+
+/** Genesis needs no proofs: who agrees to it agrees to its keys. */
+function withoutProof({ consensusProof: _, ...entry }: participant.MsgRegisterParticipant) {
+  return entry;
 }

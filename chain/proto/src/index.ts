@@ -10,6 +10,7 @@ export * as participant from "./modules/participant.ts";
 export * as reputation from "./modules/reputation.ts";
 export * as reward from "./modules/reward.ts";
 export * as sign from "./modules/sign.ts";
+export * as slashing from "./modules/slashing.ts";
 export * as verification from "./modules/verification.ts";
 export { createKaratRegistry, karatTypes, protocolTypeUrls, typeUrls } from "./registry.ts";
 export { DOMAIN, encodeSigned, type SignedMessage } from "./signBytes.ts";

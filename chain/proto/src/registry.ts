@@ -7,6 +7,7 @@ import * as inference from "./modules/inference.ts";
 import * as params from "./modules/params.ts";
 import * as participant from "./modules/participant.ts";
 import * as reward from "./modules/reward.ts";
+import * as slashing from "./modules/slashing.ts";
 import * as verification from "./modules/verification.ts";
 
 /** Every message of Karat with its type URL, as CosmJS's Registry takes them. */
@@ -25,6 +26,7 @@ export const karatTypes: ReadonlyArray<[string, GeneratedType]> = [
   ["/karat.participant.v1.MsgLeave", participant.MsgLeave],
   ["/karat.participant.v1.MsgWithdrawCollateral", participant.MsgWithdrawCollateral],
   ["/karat.reward.v1.MsgClaimRewards", reward.MsgClaimRewards],
+  ["/karat.slashing.v1.MsgUnjail", slashing.MsgUnjail],
   ["/karat.verification.v1.MsgCommitChecks", verification.MsgCommitChecks],
   ["/karat.verification.v1.MsgSubmitVerdicts", verification.MsgSubmitVerdicts],
 ];
@@ -44,6 +46,7 @@ export const typeUrls = {
   withdrawCollateral: "/karat.participant.v1.MsgWithdrawCollateral",
   updateParams: "/karat.params.v1.MsgUpdateParams",
   setModel: "/karat.params.v1.MsgSetModel",
+  unjail: "/karat.slashing.v1.MsgUnjail",
   claimRewards: "/karat.reward.v1.MsgClaimRewards",
   commitChecks: "/karat.verification.v1.MsgCommitChecks",
   submitVerdicts: "/karat.verification.v1.MsgSubmitVerdicts",

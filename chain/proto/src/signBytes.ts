@@ -9,6 +9,7 @@ export const DOMAIN = {
   response: "karat/response/v1",
   delivery: "karat/delivery/v1",
   peer: "karat/peer/v1",
+  consensusKey: "karat/consensus-key/v1",
 } as const;
 
 /** The messages that are signed, by kind, without their domain. */
@@ -20,6 +21,7 @@ export interface SignedMessage {
   response: Omit<sign.ResponseReceipt, "domain">;
   delivery: Omit<sign.DeliveryReceipt, "domain">;
   peer: Omit<sign.PeerRequest, "domain">;
+  consensusKey: Omit<sign.ConsensusKeyProof, "domain">;
 }
 
 const codecs = {
@@ -30,6 +32,7 @@ const codecs = {
   response: sign.ResponseReceipt,
   delivery: sign.DeliveryReceipt,
   peer: sign.PeerRequest,
+  consensusKey: sign.ConsensusKeyProof,
 } as const;
 
 /**

@@ -1,6 +1,7 @@
 import type * as abci from "cosmjs-types/tendermint/abci/types";
+import { BlockIDFlag } from "cosmjs-types/tendermint/types/validator";
 import type { TxOutcome } from "./execute.ts";
-import type { ChainEvent, ValidatorUpdate } from "./module.ts";
+import type { ChainEvent, ConsensusFacts, ValidatorUpdate } from "./module.ts";
 
 /** Every attribute is indexed: whoever follows the chain looks for values. */
 export const abciEvents = (events: readonly ChainEvent[]): abci.Event[] =>
@@ -23,4 +24,14 @@ export const abciTxResult = (outcome: TxOutcome): abci.ExecTxResult => ({
 export const abciValidatorUpdate = ({ publicKey, power }: ValidatorUpdate): abci.ValidatorUpdate => ({
   pubKey: { ed25519: publicKey },
   power,
+});
+
+/** A vote for nothing (nil) is a vote, too: the validator was there. */
+export const consensusFacts = (request: abci.RequestFinalizeBlock): ConsensusFacts => ({
+  votes: (request.decidedLastCommit?.votes ?? []).map(({ validator, blockIdFlag }) => ({
+    address: validator.address,
+    power: validator.power,
+    signed: blockIdFlag === BlockIDFlag.BLOCK_ID_FLAG_COMMIT || blockIdFlag === BlockIDFlag.BLOCK_ID_FLAG_NIL,
+  })),
+  misbehavior: request.misbehavior.map(({ validator, height }) => ({ address: validator.address, height })),
 });

@@ -11,6 +11,7 @@ import { createParamsModule } from "../modules/params/index.ts";
 import { createParticipantModule, type ParticipantModule } from "../modules/participant/index.ts";
 import { createReputationModule } from "../modules/reputation/index.ts";
 import { createRewardModule } from "../modules/reward/index.ts";
+import { createSlashingModule, type SlashingModule } from "../modules/slashing/index.ts";
 import { createUpgradeModule } from "../modules/upgrade/index.ts";
 import { createVerificationModule } from "../modules/verification/index.ts";
 import type { CommitStore } from "../store/types.ts";
@@ -45,6 +46,7 @@ export const STORES: { readonly names: readonly string[]; readonly journaled: re
     "inference",
     "verification",
     "reputation",
+    "slashing",
     "gov",
     "upgrade",
   ],
@@ -72,19 +74,28 @@ export function composeModules(program: Program = PROGRAM): Composition {
   const bank = createBankModule({ accounts: auth, blocked: new Set(MODULE_ACCOUNTS.map(moduleAddress)) });
   const params = createParamsModule();
   // Participants tell the epochs of new keys, the epochs read the participants: one of the two has to come first.
-  const later: { epochs?: EpochModule; handlers?: Router } = {};
+  const later: { epochs?: EpochModule; handlers?: Router; slashing?: SlashingModule } = {};
   const participants = createParticipantModule({
     bank,
     params,
     epochs: { refresh: (ctx, entry) => later.epochs!.refresh(ctx, entry) },
   });
   const deposits = createDepositModule({ bank, params });
-  const epochs = createEpochModule({ params, participants });
+  const epochs = createEpochModule({
+    params,
+    participants,
+    jail: {
+      isJailed: (ctx, key) => later.slashing!.isJailed(ctx, key),
+      takeChanged: (ctx) => later.slashing!.takeChanged(ctx),
+    },
+  });
   later.epochs = epochs;
   const rewards = createRewardModule({ bank, params, participants, epochs });
   const reputation = createReputationModule({ params, participants, epochs, rewards });
   const inferences = createInferenceModule({ params, participants, epochs, deposits, rewards, reputation });
   const verification = createVerificationModule({ params, participants, epochs, rewards, reputation, inferences });
+  const slashing = createSlashingModule({ params, participants, epochs, rewards });
+  later.slashing = slashing;
   const governance = createGovModule({
     bank,
     params,
@@ -104,6 +115,7 @@ export function composeModules(program: Program = PROGRAM): Composition {
     inferences,
     verification,
     reputation,
+    slashing,
     governance,
     upgrades,
   ];
@@ -122,11 +134,16 @@ export function composeModules(program: Program = PROGRAM): Composition {
     },
     genesisValidators: (ctx) => epochs.validators(ctx),
     upgrades: { keeper: upgrades, program },
-    services: stakingService({ validators: (ctx) => stakingValidators(ctx, participants, epochs) }),
+    services: stakingService({ validators: (ctx) => stakingValidators(ctx, participants, epochs, slashing) }),
   };
 }
 
-function stakingValidators(ctx: Context, participants: ParticipantModule, epochs: EpochModule): StakingValidator[] {
+function stakingValidators(
+  ctx: Context,
+  participants: ParticipantModule,
+  epochs: EpochModule,
+  slashing: SlashingModule,
+): StakingValidator[] {
   const set = new Set(epochs.validators(ctx).map(({ publicKey }) => toHex(publicKey)));
   const { EXCLUDED, BANNED } = participant.ParticipantStatus;
   return participants
@@ -138,7 +155,7 @@ function stakingValidators(ctx: Context, participants: ParticipantModule, epochs
       url,
       collateral,
       bonded: set.has(toHex(consensusKey)),
-      jailed: status === EXCLUDED || status === BANNED,
+      jailed: status === EXCLUDED || status === BANNED || slashing.isJailed(ctx, consensusKey),
     }));
 }
 

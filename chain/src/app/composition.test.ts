@@ -38,7 +38,7 @@ describe("the composition", () => {
   test("has a store for every module and an end for the epoch after everybody else's", () => {
     expect(STORES.names).toEqual(["system", ...modules.map(({ name }) => name)].sort((a, b) => index(a) - index(b)));
     expect(endOrder.at(-1)).toBe("epoch");
-    expect(modules.filter(({ beginBlock }) => beginBlock).map(({ name }) => name)).toEqual(["epoch"]);
+    expect(modules.filter(({ beginBlock }) => beginBlock).map(({ name }) => name)).toEqual(["epoch", "slashing"]);
   });
 
   test("has a handler for every message of the protocol", () => {
@@ -79,6 +79,7 @@ describe("the whole chain", () => {
         nodeKey: late.node.publicKey,
         validatorAddress: late.validator.address,
         consensusKey: late.consensusKey,
+        consensusProof: late.prove(harness.chainId, operator.address),
         url: "https://late.example",
         collateral: 1_000_000_000n,
         offers: [{ model: TEST_MODEL.id, inputPrice: 1n, outputPrice: 2n, capacity: 100n }],

@@ -4,7 +4,7 @@ import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
 import type { Application } from "../engine/abci.ts";
 import type { Upgrade } from "../modules/upgrade/index.ts";
 import type { CommitStore } from "../store/types.ts";
-import { abciEvents, abciTxResult, abciValidatorUpdate } from "./abciTypes.ts";
+import { abciEvents, abciTxResult, abciValidatorUpdate, consensusFacts } from "./abciTypes.ts";
 import type { AnteDeps } from "./ante.ts";
 import { type BlockInfo, blockContext } from "./context.ts";
 import { type Mode, type SignaturePart, type TxOutcome, TxRunner } from "./execute.ts";
@@ -170,7 +170,8 @@ export class KaratApp implements Application {
     if (upgrade !== undefined) {
       this.#options.log.info({ name: upgrade.name, height: height.toString() }, "the state was migrated");
     }
-    for (const module of this.#router.modules) module.beginBlock?.(ctx);
+    const facts = consensusFacts(request);
+    for (const module of this.#router.modules) module.beginBlock?.(ctx, facts);
     const txResults = request.txs.map((tx) => abciTxResult(this.#run("deliver", tx, state, block)));
     const updates = this.#endOrder.flatMap((module) => module.endBlock?.(ctx) ?? []);
     recordBlock(state, block);

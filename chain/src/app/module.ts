@@ -66,6 +66,14 @@ export interface ValidatorUpdate {
   readonly power: bigint;
 }
 
+/** What consensus tells with a block about those who make blocks. Addresses are the first 20 bytes of a key's SHA-256. */
+export interface ConsensusFacts {
+  /** The validators that were to sign the last block. */
+  readonly votes: readonly { readonly address: Uint8Array; readonly power: bigint; readonly signed: boolean }[];
+  /** Proven two votes for one height, or an attack on light clients; CometBFT has checked the evidence and its age. */
+  readonly misbehavior: readonly { readonly address: Uint8Array; readonly height: bigint }[];
+}
+
 export interface Module {
   readonly name: string;
   readonly messages?: Readonly<Record<string, MessageHandler>>;
@@ -73,7 +81,7 @@ export interface Module {
   /** From this module's part of app_state (JSON). Throws ChainError `invalid_genesis`. */
   initGenesis?(ctx: Context, state: unknown): void;
   exportGenesis?(ctx: Context): unknown;
-  beginBlock?(ctx: Context): void;
+  beginBlock?(ctx: Context, facts: ConsensusFacts): void;
   /** Bounded work per block; whatever is left over goes on in the next. Expected failures are handled, never thrown. */
   endBlock?(ctx: Context): readonly ValidatorUpdate[] | undefined;
   /** Names of broken invariants with what was found; empty when all hold. */

@@ -26,6 +26,7 @@ const PERMISSIONS: Readonly<Record<string, { signer: string; lane: "fee" | "prot
   "/karat.participant.v1.MsgAddCollateral": { signer: "operator", lane: "fee" },
   "/karat.participant.v1.MsgLeave": { signer: "operator", lane: "fee" },
   "/karat.participant.v1.MsgWithdrawCollateral": { signer: "operator", lane: "fee" },
+  "/karat.slashing.v1.MsgUnjail": { signer: "operator", lane: "fee" },
   "/karat.deposit.v1.MsgDeposit": { signer: "sender", lane: "fee" },
   "/karat.deposit.v1.MsgRequestRefund": { signer: "client", lane: "fee" },
   "/karat.deposit.v1.MsgWithdraw": { signer: "client", lane: "fee" },

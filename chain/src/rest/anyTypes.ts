@@ -1,4 +1,4 @@
-import { deposit, inference, params, participant, reward, sign, verification } from "@karat/proto";
+import { deposit, inference, params, participant, reward, sign, slashing, verification } from "@karat/proto";
 import { BaseAccount, ModuleAccount } from "cosmjs-types/cosmos/auth/v1beta1/auth";
 import { MsgMultiSend, MsgMultiSendResponse, MsgSend, MsgSendResponse } from "cosmjs-types/cosmos/bank/v1beta1/tx";
 import { PubKey as Ed25519PubKey } from "cosmjs-types/cosmos/crypto/ed25519/keys";
@@ -48,7 +48,15 @@ const ENUMS: Readonly<Record<string, Formats>> = {
   "/karat.verification.v1.MsgSubmitVerdicts": { verdict: verification.verdictToJSON },
 };
 
-const MODULES: Readonly<Record<string, object>> = { deposit, inference, params, participant, reward, verification };
+const MODULES: Readonly<Record<string, object>> = {
+  deposit,
+  inference,
+  params,
+  participant,
+  reward,
+  slashing,
+  verification,
+};
 
 const isDecoder = (value: unknown): value is Decoder =>
   typeof value === "object" && value !== null && typeof (value as Partial<Decoder>).decode === "function";

@@ -2,7 +2,7 @@
 import type { Plan, World } from "../world.ts";
 import { fundProposal, propose, vote } from "./governance.ts";
 import { deposit, failLate, multiSend, requestRefund, send, withdraw } from "./money.ts";
-import { addCollateral, claim, leave, register, update, withdrawCollateral } from "./participants.ts";
+import { addCollateral, claim, leave, register, unjail, update, withdrawCollateral } from "./participants.ts";
 import { deliverOrders, finishOrders, sendAgain, startOrders } from "./records.ts";
 import { answerDuties, intrude } from "./verdicts.ts";
 
@@ -27,6 +27,7 @@ const OPERATIONS: readonly { readonly weight: number; readonly value: Operation 
   { weight: 1, value: leave },
   { weight: 2, value: withdrawCollateral },
   { weight: 5, value: claim },
+  { weight: 2, value: unjail },
   { weight: 4, value: propose },
   { weight: 2, value: fundProposal },
   { weight: 16, value: vote },

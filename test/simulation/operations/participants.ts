@@ -1,6 +1,7 @@
 /** Operators that come, change, and go. Many of their messages come at the wrong time: that is refused. */
 import { participant, typeUrls } from "@karat/proto";
 import { signerOf } from "../../../chain/src/app/testing/index.ts";
+import { infos } from "../../../chain/src/modules/slashing/keys.ts";
 import { KARAT, type Operator, type Plan, type World } from "../world.ts";
 import { transfer } from "./money.ts";
 
@@ -30,6 +31,7 @@ export function register(world: World): Plan | undefined {
     () => ({ ...registration, nodeKey: world.registration(taken).nodeKey }),
     () => ({ ...registration, validatorAddress: taken.validator.address }),
     () => ({ ...registration, consensusKey: taken.consensusKey }),
+    () => ({ ...registration, consensusProof: taken.consensusProof }),
     () => ({ ...registration, collateral: 1n }),
     () => ({ ...registration, collateral: 5_000n * KARAT }),
     () => ({ ...registration, url: "ftp://x" }),
@@ -80,4 +82,17 @@ export function claim(world: World): Plan {
   const signer = role === 0 ? entry.operator : role === 1 ? entry.validator : world.nodeOf(entry.operator.address);
   const value = { sender: signer.address, epoch: now > back ? now - back : 0n };
   return { signer, messages: [{ typeUrl: typeUrls.claimRewards, value }], free: role !== 0 };
+}
+
+/** Mostly those who are jailed; most of them too early, some for good. */
+export function unjail(world: World): Plan {
+  const jailed = Array.from(infos.entries(world.ctx.store("slashing")), ([, info]) => info).filter(
+    (info) => info.jailed,
+  );
+  const { random } = world;
+  const entry =
+    jailed.length > 0 && random.percent(90)
+      ? world.operatorOf(random.pick(jailed).operator)
+      : random.pick(world.operators);
+  return message(world, entry, typeUrls.unjail, {});
 }

@@ -3,6 +3,7 @@ import { params as paramsProto, type participant } from "@karat/proto";
 import type * as abci from "cosmjs-types/tendermint/abci/types";
 import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
 import { ed25519Key } from "../../engine/consensus/keys.ts";
+import { consensusProof } from "../../engine/consensus/proof.ts";
 import { accountKeeper } from "../../modules/auth/index.ts";
 import { MemoryCommitStore } from "../../store/index.ts";
 import type { CommitStore } from "../../store/types.ts";
@@ -44,6 +45,8 @@ export interface TestParticipant {
   readonly node: Signer;
   readonly validator: Signer;
   readonly consensusKey: Uint8Array;
+  /** What the consensus key signs for an operator to register it. */
+  prove(chainId: string, operator: string): Uint8Array;
 }
 
 export interface TxOptions {
@@ -138,10 +141,10 @@ export class AppHarness {
   }
 
   /** One block with these transactions, committed. */
-  deliver(txs: readonly Uint8Array[] = []): Block {
+  deliver(txs: readonly Uint8Array[] = [], facts: Parameters<AppHarness["finalizeRequest"]>[1] = {}): Block {
     const height = this.#height + 1n;
     const hash = this.hashOf(height);
-    const response = this.app.finalizeBlock(this.finalizeRequest(txs));
+    const response = this.app.finalizeBlock(this.finalizeRequest(txs, facts));
     this.app.commit();
     this.#height = height;
     this.#sequences.clear();
@@ -201,7 +204,10 @@ export class AppHarness {
   }
 
   /** What the next block's FinalizeBlock would be asked. */
-  finalizeRequest(txs: readonly Uint8Array[] = []): abci.RequestFinalizeBlock {
+  finalizeRequest(
+    txs: readonly Uint8Array[] = [],
+    facts: Partial<Pick<abci.RequestFinalizeBlock, "decidedLastCommit" | "misbehavior">> = {},
+  ): abci.RequestFinalizeBlock {
     const height = this.#height + 1n;
     return {
       txs: [...txs],
@@ -212,6 +218,7 @@ export class AppHarness {
       misbehavior: [],
       nextValidatorsHash: new Uint8Array(32),
       proposerAddress: new Uint8Array(20),
+      ...facts,
     };
   }
 
@@ -278,11 +285,13 @@ export class AppHarness {
 }
 
 export function testParticipant(index: number): TestParticipant {
+  const key = ed25519Key(sha256(utf8(`karat test consensus key ${index}`)));
   return {
     operator: signerOf(`operator${index}`),
     node: signerOf(`node${index}`),
     validator: signerOf(`validator${index}`),
-    consensusKey: ed25519Key(sha256(utf8(`karat test consensus key ${index}`))).publicKey,
+    consensusKey: key.publicKey,
+    prove: (chainId, operator) => consensusProof(key, chainId, operator),
   };
 }
 

@@ -2,7 +2,7 @@ import { epoch, participant } from "@karat/proto";
 import { describe, expect, test } from "vitest";
 import { SDK } from "../../app/errors.ts";
 import { LOCALNET_PARAMS } from "../params/index.ts";
-import { errorOf, TestChain } from "../testing/context.ts";
+import { errorOf, NO_FACTS, TestChain } from "../testing/context.ts";
 import { operatorsOf, TestEconomy } from "../testing/economy.ts";
 import { keyNamed, registrationOf } from "../testing/identities.ts";
 import { createEpochModule, EPOCH_ERRORS } from "./index.ts";
@@ -201,7 +201,7 @@ describe("beacon", () => {
           ctx.height === poked ? new Uint8Array(32) : ctx.blockHash,
       };
       const epochs = createEpochModule({ params: net.params, participants: net.participants, beacon: source });
-      for (; net.chain.height <= 6n; net.chain.height++) epochs.beginBlock!(net.chain.ctx);
+      for (; net.chain.height <= 6n; net.chain.height++) epochs.beginBlock!(net.chain.ctx, NO_FACTS);
       return [1n, 2n, 3n, 4n, 5n, 6n].map((height) => epochs.beacon(net.chain.ctx, height));
     };
     const [honest, again, poked] = [run(0n), run(0n), run(4n)];

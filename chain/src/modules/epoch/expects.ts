@@ -20,7 +20,16 @@ export interface BeaconSource {
   contribution(ctx: Context): Uint8Array;
 }
 
+/** Who has lost its consensus power before the epoch is over. */
+export interface Jail {
+  isJailed(ctx: Context, consensusKey: Uint8Array): boolean;
+  /** Whether that has changed in this block; asked once. */
+  takeChanged(ctx: Context): boolean;
+}
+
 export interface EpochDeps {
+  /** Default: nobody is ever jailed. */
+  readonly jail?: Jail;
   readonly params: Params;
   readonly participants: Participants;
   /** Default: the block's hash. */

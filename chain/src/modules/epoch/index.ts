@@ -6,7 +6,7 @@ import { epochInvariants } from "./invariants.ts";
 import { createEpochKeeper, type EpochKeeper } from "./keeper.ts";
 import { STORE } from "./keys.ts";
 import { epochQueries } from "./queries.ts";
-import { switchEpoch } from "./switchEpoch.ts";
+import { switchEpoch, updateValidators } from "./switchEpoch.ts";
 import { beaconWindow } from "./transition.ts";
 
 export { blockHashBeacon } from "./beacon.ts";
@@ -27,7 +27,11 @@ export function createEpochModule(deps: EpochDeps): EpochModule {
     initGenesis: (ctx, state) => initEpochs(keeper, deps, ctx, state),
     exportGenesis: (ctx) => exportEpochs(keeper, ctx),
     beginBlock: (ctx) => advanceBeacon(ctx, deps.beacon ?? blockHashBeacon, beaconWindow(deps.params.get(ctx))),
-    endBlock: (ctx) => (ctx.height >= keeper.current(ctx).endHeight ? switchEpoch(keeper, deps, ctx) : undefined),
+    endBlock(ctx) {
+      const jailed = deps.jail?.takeChanged(ctx) ?? false;
+      if (ctx.height >= keeper.current(ctx).endHeight) return switchEpoch(keeper, deps, ctx);
+      return jailed ? updateValidators(keeper, deps, ctx) : undefined;
+    },
     invariants: (ctx) => epochInvariants(keeper, ctx),
   };
 }

@@ -38,7 +38,10 @@ export function switchEpoch(keeper: EpochKeeper, deps: EpochDeps, ctx: Context):
 /** Brings the recorded consensus set to the running epoch's members; returns what changed. */
 export function updateValidators(keeper: EpochKeeper, deps: EpochDeps, ctx: Context): readonly ValidatorUpdate[] {
   const { members } = keeper.current(ctx);
-  const target = consensusSet(members, (operator) => deps.participants.byOperator(ctx, operator)?.consensusKey);
+  const target = consensusSet(members, (operator) => {
+    const key = deps.participants.byOperator(ctx, operator)?.consensusKey;
+    return key !== undefined && key.length > 0 && deps.jail?.isJailed(ctx, key) ? undefined : key;
+  });
   const changes = validatorChanges(keeper.validators(ctx), target);
   if (changes.length > 0) keeper.setValidators(ctx, target);
   return changes;

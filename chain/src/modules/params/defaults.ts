@@ -74,6 +74,6 @@ export const LOCALNET_PARAMS: params.Params = Object.freeze({
   govMinDeposit: 100n * KARAT,
   govDepositBlocks: 60n,
   govVotingBlocks: 60n,
-  signedBlocksWindow: 100n,
+  signedBlocksWindow: 1_000n,
   downtimeJailBlocks: 30n,
 });

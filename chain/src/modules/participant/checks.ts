@@ -1,11 +1,14 @@
 /** What can be said about a participant's fields without state, and whether its offers name known models. */
 import { isPublicKey } from "@karat/common";
-import type { participant } from "@karat/proto";
+import { encodeSigned, type participant } from "@karat/proto";
+import { ed25519 } from "@noble/curves/ed25519.js";
 import { ChainError, SDK } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
 import { PARTICIPANT_ERRORS } from "./errors.ts";
 import type { Params } from "./expects.ts";
 
+/** Some two milliseconds. */
+const PROOF_GAS = 80_000n;
 export const MAX_OFFERS = 32;
 /** ukarat per token: times 2^32 tokens it stays well within 64 bits. */
 export const MAX_PRICE = 1_000_000_000n;
@@ -21,6 +24,34 @@ export function checkNodeKey(key: Uint8Array): void {
 export function checkConsensusKey(key: Uint8Array): void {
   if (key.length !== 0 && key.length !== 32) {
     throw new ChainError(SDK.invalidPubKey, "consensus_key has neither 0 nor 32 bytes (ed25519)");
+  }
+}
+
+/**
+ * Throws `bad proof` unless the consensus key has signed that this operator of this chain registers it. RFC 8032 without ZIP-215's
+ * leniency, by one library on every node: whoever has the key can sign strictly.
+ */
+export function checkConsensusProof(
+  ctx: Context,
+  { operator, consensusKey, consensusProof }: participant.MsgRegisterParticipant,
+): void {
+  if (consensusKey.length === 0 && consensusProof.length === 0) return;
+  ctx.gas.consume(PROOF_GAS, "proof of a consensus key");
+  const message = encodeSigned("consensusKey", { chainId: ctx.chainId, operator, consensusKey });
+  if (!isSigned(consensusKey, message, consensusProof)) {
+    throw new ChainError(
+      PARTICIPANT_ERRORS.badProof,
+      `consensus_proof is no signature of consensus_key for ${operator} on ${ctx.chainId}: make one with prove-consensus-key`,
+    );
+  }
+}
+
+function isSigned(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (key.length !== 32 || signature.length !== 64) return false;
+  try {
+    return ed25519.verify(signature, message, key, { zip215: false });
+  } catch {
+    return false; // no point
   }
 }
 

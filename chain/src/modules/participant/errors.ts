@@ -22,4 +22,6 @@ export const PARTICIPANT_ERRORS = {
   invalidUrl: error(12),
   registryFull: error(13),
   nothingToWithdraw: error(14),
+  /** The consensus key has not signed for this operator and chain. */
+  badProof: error(15),
 } as const;

@@ -1,6 +1,16 @@
 import type { Context } from "../../app/module.ts";
 import type { Bank } from "./expects.ts";
-import { ACCOUNT, byConsensusKey, byNode, byValidator, count, participants, STORE } from "./keys.ts";
+import { consensusAddress } from "./keeper.ts";
+import {
+  ACCOUNT,
+  byConsensusAddress,
+  byConsensusKey,
+  byNode,
+  byValidator,
+  count,
+  participants,
+  STORE,
+} from "./keys.ts";
 
 export function participantInvariants(bank: Bank, ctx: Context): string[] {
   const store = ctx.store(STORE);
@@ -15,6 +25,9 @@ export function participantInvariants(bank: Bank, ctx: Context): string[] {
     if (entry.consensusKey.length === 0) continue;
     counts.consensus++;
     if (byConsensusKey.get(store, entry.consensusKey) !== operator) broken.push(`consensus key index of ${operator}`);
+    if (byConsensusAddress.get(store, consensusAddress(entry.consensusKey)) !== operator) {
+      broken.push(`consensus address index of ${operator}`);
+    }
   }
   for (const _ of byNode.entries(store)) counts.nodes++;
   for (const _ of byValidator.entries(store)) counts.validators++;
@@ -23,6 +36,7 @@ export function participantInvariants(bank: Bank, ctx: Context): string[] {
     broken.push(`indexes hold ${counts.nodes} nodes and ${counts.validators} validators of ${counts.participants}`);
   }
   if ((count.get(store) ?? 0n) !== BigInt(counts.participants)) broken.push("count of participants");
+  if (Array.from(byConsensusAddress.entries(store)).length !== counts.consensus) broken.push("consensus addresses");
   if (counts.keys !== counts.consensus) broken.push(`${counts.keys} consensus keys indexed of ${counts.consensus}`);
   const held = bank.balance(ctx, ACCOUNT);
   if (held !== collateral) broken.push(`collateral account holds ${held}, participants ${collateral}`);

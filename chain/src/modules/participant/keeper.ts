@@ -1,3 +1,4 @@
+import { sha256 } from "@karat/common";
 import { participant } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
@@ -5,8 +6,18 @@ import { mulDivFloor } from "../../numeric/checked.ts";
 import { PARTICIPANT_ERRORS } from "./errors.ts";
 import { participantExcluded, participantFined } from "./events.ts";
 import type { ParticipantDeps } from "./expects.ts";
-import { ACCOUNT, byConsensusKey, byNode, byValidator, COMMUNITY, count, participants, STORE } from "./keys.ts";
-import { convict, fine, lockBond, reinstate, releaseBond } from "./transition.ts";
+import {
+  ACCOUNT,
+  byConsensusAddress,
+  byConsensusKey,
+  byNode,
+  byValidator,
+  COMMUNITY,
+  count,
+  participants,
+  STORE,
+} from "./keys.ts";
+import { convict, fine, lockBond, reinstate, releaseBond, tombstone } from "./transition.ts";
 
 type Participant = participant.Participant;
 
@@ -44,6 +55,11 @@ export interface ParticipantKeeper {
    * a sentence is in force or nobody of that name is registered.
    */
   convict(ctx: Context, operator: string, epoch: bigint): bigint;
+  byConsensusAddress(ctx: Context, address: Uint8Array): Participant | undefined;
+  /** Moves a share of the collateral, rounded down, to the community; returns what was taken. */
+  slash(ctx: Context, operator: string, bps: number): bigint;
+  /** BANNED, from whatever state, for good. */
+  tombstone(ctx: Context, operator: string): void;
   /** EXCLUDED → ACTIVE, at an epoch switch. */
   reinstate(ctx: Context, operator: string): void;
 }
@@ -111,12 +127,33 @@ export function createParticipantKeeper({ bank, params }: Pick<ParticipantDeps, 
       return sentence.slashed;
     },
 
+    byConsensusAddress(ctx, address) {
+      const operator = byConsensusAddress.get(ctx.store(STORE), address);
+      return operator === undefined ? undefined : keeper.byOperator(ctx, operator);
+    },
+
+    slash(ctx, operator, bps) {
+      const current = keeper.byOperator(ctx, operator);
+      return current === undefined
+        ? 0n
+        : keeper.fine(ctx, operator, mulDivFloor(current.collateral, BigInt(bps), 10_000n));
+    },
+
+    tombstone(ctx, operator) {
+      const current = keeper.byOperator(ctx, operator);
+      if (current === undefined || current.status === participant.ParticipantStatus.BANNED) return;
+      participants.set(ctx.store(STORE), operator, tombstone(current));
+    },
+
     reinstate(ctx, operator) {
       participants.set(ctx.store(STORE), operator, reinstate(registered(keeper, ctx, operator)));
     },
   };
   return keeper;
 }
+
+/** What CometBFT calls the validator of this key. */
+export const consensusAddress = (key: Uint8Array): Uint8Array => sha256(key).slice(0, 20);
 
 /** Throws `not registered`. */
 export function registered(keeper: ParticipantKeeper, ctx: Context, operator: string): Participant {
@@ -140,7 +177,10 @@ export function store(ctx: Context, after: Participant, before?: Participant): v
   else count.set(writer, (count.get(writer) ?? 0n) + 1n);
   byNode.set(writer, after.nodeAddress, after.operator);
   byValidator.set(writer, after.validatorAddress, after.operator);
-  if (after.consensusKey.length > 0) byConsensusKey.set(writer, after.consensusKey, after.operator);
+  if (after.consensusKey.length > 0) {
+    byConsensusKey.set(writer, after.consensusKey, after.operator);
+    byConsensusAddress.set(writer, consensusAddress(after.consensusKey), after.operator);
+  }
   participants.set(writer, after.operator, after);
 }
 
@@ -156,5 +196,7 @@ function removeIndexes(ctx: Context, of: Participant): void {
   const writer = ctx.store(STORE);
   byNode.delete(writer, of.nodeAddress);
   byValidator.delete(writer, of.validatorAddress);
-  if (of.consensusKey.length > 0) byConsensusKey.delete(writer, of.consensusKey);
+  if (of.consensusKey.length === 0) return;
+  byConsensusKey.delete(writer, of.consensusKey);
+  byConsensusAddress.delete(writer, consensusAddress(of.consensusKey));
 }

@@ -19,3 +19,5 @@ export const byConsensusKey = new Table<Uint8Array, string>(0x04, bytes, text);
 export const formerConvictions = new Table<string, bigint>(0x05, text, u64);
 /** Entries of `participants`. */
 export const count = new Item<bigint>(0x06, u64);
+/** Consensus address (first 20 bytes of the key's SHA-256) → operator. */
+export const byConsensusAddress = new Table<Uint8Array, string>(0x07, bytes, text);

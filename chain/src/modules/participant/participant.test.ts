@@ -4,7 +4,7 @@ import { type ErrorKind, SDK } from "../../app/errors.ts";
 import { createParamsModule, LOCALNET_PARAMS } from "../params/index.ts";
 import { memoryBank } from "../testing/bank.ts";
 import { errorOf, TestChain } from "../testing/context.ts";
-import { keyNamed, registrationOf } from "../testing/identities.ts";
+import { keyNamed, proofOf, registrationOf } from "../testing/identities.ts";
 import { createParticipantModule, PARTICIPANT_ERRORS } from "./index.ts";
 import { ACCOUNT, COMMUNITY } from "./keys.ts";
 import { EDGES, type Step } from "./transition.ts";
@@ -63,6 +63,19 @@ describe("registration", () => {
   });
 
   const offer = { model: "tiny", inputPrice: 1n, outputPrice: 1n, capacity: 1n };
+  test("proves that it has its consensus key, for itself and this chain", () => {
+    const [alice, mallory] = [registrationOf("alice"), registrationOf("mallory")];
+    const { consensusKey, consensusProof } = alice;
+    const badProof = PARTICIPANT_ERRORS.badProof;
+    expect(register({ consensusKey, consensusProof }, "mallory")).toEqual(badProof);
+    expect(register({ consensusProof: mallory.consensusProof })).toEqual(badProof);
+    expect(register({ consensusProof: new Uint8Array() })).toEqual(badProof);
+    expect(register({ consensusProof: new Uint8Array(64) })).toEqual(badProof);
+    expect(register({ consensusKey: new Uint8Array() })).toEqual(badProof);
+    expect(register({ consensusKey: new Uint8Array(32).fill(255) })).toEqual(badProof);
+    expect(register({ consensusKey: new Uint8Array(), consensusProof: new Uint8Array() }, "bob")).toBeUndefined();
+  });
+
   test.each<[string, Parameters<typeof registrationOf>[1], ErrorKind]>([
     ["another prefix", { operator: "cosmos1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqnrql8a" }, SDK.invalidAddress],
     ["no validator address", { validatorAddress: "" }, SDK.invalidAddress],
@@ -94,7 +107,7 @@ describe("registration", () => {
     for (const change of [
       { nodeKey: alices.nodeKey },
       { validatorAddress: alices.validatorAddress },
-      { consensusKey: alices.consensusKey },
+      { consensusKey: alices.consensusKey, consensusProof: proofOf("alice", keyNamed("bob").address) },
     ]) {
       expect(register(change, "bob")).toEqual(PARTICIPANT_ERRORS.keyTaken);
     }

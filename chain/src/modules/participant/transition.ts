@@ -132,3 +132,8 @@ export function convict(
 export function reinstate(p: Participant): Participant {
   return { ...p, status: follow(p, "reinstate") };
 }
+
+/** Out for good. */
+export function tombstone(p: Participant): Participant {
+  return { ...p, status: follow(p, "ban") };
+}

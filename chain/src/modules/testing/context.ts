@@ -5,9 +5,12 @@
 
 import { sha256, utf8 } from "@karat/common";
 import { type ChainError, type ErrorKind, isChainError } from "../../app/errors.ts";
-import type { ChainEvent, Context, GasMeter, Module } from "../../app/module.ts";
+import type { ChainEvent, ConsensusFacts, Context, GasMeter, Module } from "../../app/module.ts";
 import { Overlay } from "../../store/overlay.ts";
 import type { Reader, Writer } from "../../store/types.ts";
+
+/** Of a block that nobody had to sign. */
+export const NO_FACTS: ConsensusFacts = { votes: [], misbehavior: [] };
 
 const nothingThere: Reader = { get: () => undefined, has: () => false, iterate: () => [] };
 const freeGas: GasMeter = { limit: 0xffff_ffff_ffff_ffffn, used: 0n, consume: () => undefined };
@@ -78,7 +81,7 @@ export class TestChain {
 
   /** Begin of block, `body`, end of block of the modules in their order; then the next height. */
   block(modules: readonly Module[], body: () => void = () => undefined): void {
-    for (const module of modules) module.beginBlock?.(this.ctx);
+    for (const module of modules) module.beginBlock?.(this.ctx, NO_FACTS);
     body();
     for (const module of modules) module.endBlock?.(this.ctx);
     this.height++;

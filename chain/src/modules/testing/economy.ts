@@ -8,7 +8,7 @@ import { createParamsModule, LOCALNET_PARAMS } from "../params/index.ts";
 import { createParticipantModule } from "../participant/index.ts";
 import { createRewardModule } from "../reward/index.ts";
 import { memoryBank } from "./bank.ts";
-import { TestChain } from "./context.ts";
+import { NO_FACTS, TestChain } from "./context.ts";
 import { keyNamed, registrationOf } from "./identities.ts";
 
 export class TestEconomy {
@@ -46,7 +46,7 @@ export class TestEconomy {
   /** One block with `body` in it; invariants hold after it, and no coin is lost. */
   block(body: () => void = () => undefined): void {
     const { chain } = this;
-    this.epochs.beginBlock!(chain.ctx);
+    this.epochs.beginBlock!(chain.ctx, NO_FACTS);
     body();
     this.rewards.endBlock!(chain.ctx);
     const updates = this.epochs.endBlock!(chain.ctx) ?? [];

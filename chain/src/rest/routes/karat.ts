@@ -1,5 +1,16 @@
 /** Every query of Karat's own protos, under `/karat/<module>/v1/`. */
-import { deposit, epoch, inference, params, participant, reputation, reward, sign, verification } from "@karat/proto";
+import {
+  deposit,
+  epoch,
+  inference,
+  params,
+  participant,
+  reputation,
+  reward,
+  sign,
+  slashing,
+  verification,
+} from "@karat/proto";
 import { query } from "../route.ts";
 
 const INFERENCE = {
@@ -34,6 +45,13 @@ export const karatRoutes = [
     response: participant.QueryParticipantResponse,
     fields: (input) => ({ address: input.address("address") }),
     formats: PARTICIPANT,
+  }),
+
+  query("/karat/slashing/v1/signing_infos/:operator", {
+    method: "/karat.slashing.v1.Query/SigningInfo",
+    request: slashing.QuerySigningInfoRequest,
+    response: slashing.QuerySigningInfoResponse,
+    fields: (input) => ({ operator: input.address("operator") }),
   }),
 
   query("/karat/epoch/v1/epochs/current", {

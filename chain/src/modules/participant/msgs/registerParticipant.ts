@@ -1,7 +1,7 @@
 import { participant } from "@karat/proto";
 import { ChainError } from "../../../app/errors.ts";
 import { defineMessage, requireAddress, requireAmount } from "../../support/message.ts";
-import { checkConsensusKey, checkModels, checkNodeKey, checkOffers, checkUrl } from "../checks.ts";
+import { checkConsensusKey, checkConsensusProof, checkModels, checkNodeKey, checkOffers, checkUrl } from "../checks.ts";
 import { PARTICIPANT_ERRORS } from "../errors.ts";
 import { participantRegistered } from "../events.ts";
 import type { ParticipantDeps } from "../expects.ts";
@@ -48,6 +48,7 @@ export const registerHandler = (keeper: ParticipantKeeper, { bank, params }: Par
         throw new ChainError(PARTICIPANT_ERRORS.collateralTooSmall, `collateral must be at least ${minCollateral}`);
       }
       checkModels(params, ctx, message.offers);
+      checkConsensusProof(ctx, message);
 
       const former = formerConvictions.get(ctx.store(STORE), operator) ?? 0n;
       const entry = register(message, { height: ctx.height, convictions: Number(former) });

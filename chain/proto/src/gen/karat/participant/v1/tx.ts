@@ -16,6 +16,8 @@ export interface MsgRegisterParticipant {
   url: string;
   collateral: bigint;
   offers: Offer[];
+  /** Signature of the consensus key over karat.sign.v1.ConsensusKeyProof; empty where there is no consensus key. */
+  consensusProof: Uint8Array;
 }
 
 export interface MsgRegisterParticipantResponse {
@@ -67,6 +69,7 @@ function createBaseMsgRegisterParticipant(): MsgRegisterParticipant {
     url: "",
     collateral: 0n,
     offers: [],
+    consensusProof: new Uint8Array(0),
   };
 }
 
@@ -95,6 +98,9 @@ export const MsgRegisterParticipant: MessageFns<MsgRegisterParticipant> = {
     }
     for (const v of message.offers) {
       Offer.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.consensusProof.length !== 0) {
+      writer.uint32(66).bytes(message.consensusProof);
     }
     return writer;
   },
@@ -168,6 +174,14 @@ export const MsgRegisterParticipant: MessageFns<MsgRegisterParticipant> = {
             message.offers.push(Offer.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.consensusProof = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -203,6 +217,11 @@ export const MsgRegisterParticipant: MessageFns<MsgRegisterParticipant> = {
       offers: globalThis.Array.isArray(object?.offers)
         ? object.offers.map((e: any) => Offer.fromJSON(e))
         : [],
+      consensusProof: isSet(object.consensusProof)
+        ? bytesFromBase64(object.consensusProof)
+        : isSet(object.consensus_proof)
+        ? bytesFromBase64(object.consensus_proof)
+        : new Uint8Array(0),
     };
   },
 
@@ -229,6 +248,9 @@ export const MsgRegisterParticipant: MessageFns<MsgRegisterParticipant> = {
     if (message.offers?.length) {
       obj.offers = message.offers.map((e) => Offer.toJSON(e));
     }
+    if (message.consensusProof.length !== 0) {
+      obj.consensusProof = base64FromBytes(message.consensusProof);
+    }
     return obj;
   },
 
@@ -246,6 +268,7 @@ export const MsgRegisterParticipant: MessageFns<MsgRegisterParticipant> = {
       ? BigInt(object.collateral)
       : 0n;
     message.offers = object.offers?.map((e) => Offer.fromPartial(e)) || [];
+    message.consensusProof = object.consensusProof ?? new Uint8Array(0);
     return message;
   },
 };

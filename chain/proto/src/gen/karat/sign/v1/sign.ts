@@ -238,6 +238,14 @@ export interface PeerRequest {
   nonce: Uint8Array;
 }
 
+/** What a consensus key (ed25519) signs, as these bytes and not their hash, so that nobody registers another's key. */
+export interface ConsensusKeyProof {
+  domain: string;
+  chainId: string;
+  operator: string;
+  consensusKey: Uint8Array;
+}
+
 function createBaseSampling(): Sampling {
   return {
     temperatureMicros: 0,
@@ -2004,6 +2012,131 @@ export const PeerRequest: MessageFns<PeerRequest> = {
     message.bodyHash = object.bodyHash ?? new Uint8Array(0);
     message.timeMs = (object.timeMs !== undefined && object.timeMs !== null) ? BigInt(object.timeMs) : 0n;
     message.nonce = object.nonce ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseConsensusKeyProof(): ConsensusKeyProof {
+  return { domain: "", chainId: "", operator: "", consensusKey: new Uint8Array(0) };
+}
+
+export const ConsensusKeyProof: MessageFns<ConsensusKeyProof> = {
+  encode(message: ConsensusKeyProof, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.domain !== "") {
+      writer.uint32(10).string(message.domain);
+    }
+    if (message.chainId !== "") {
+      writer.uint32(18).string(message.chainId);
+    }
+    if (message.operator !== "") {
+      writer.uint32(26).string(message.operator);
+    }
+    if (message.consensusKey.length !== 0) {
+      writer.uint32(34).bytes(message.consensusKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConsensusKeyProof {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConsensusKeyProof();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.domain = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.chainId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.operator = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.consensusKey = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConsensusKeyProof {
+    return {
+      domain: isSet(object.domain) ? globalThis.String(object.domain) : "",
+      chainId: isSet(object.chainId)
+        ? globalThis.String(object.chainId)
+        : isSet(object.chain_id)
+        ? globalThis.String(object.chain_id)
+        : "",
+      operator: isSet(object.operator) ? globalThis.String(object.operator) : "",
+      consensusKey: isSet(object.consensusKey)
+        ? bytesFromBase64(object.consensusKey)
+        : isSet(object.consensus_key)
+        ? bytesFromBase64(object.consensus_key)
+        : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: ConsensusKeyProof): unknown {
+    const obj: any = {};
+    if (message.domain !== "") {
+      obj.domain = message.domain;
+    }
+    if (message.chainId !== "") {
+      obj.chainId = message.chainId;
+    }
+    if (message.operator !== "") {
+      obj.operator = message.operator;
+    }
+    if (message.consensusKey.length !== 0) {
+      obj.consensusKey = base64FromBytes(message.consensusKey);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConsensusKeyProof>): ConsensusKeyProof {
+    return ConsensusKeyProof.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConsensusKeyProof>): ConsensusKeyProof {
+    const message = createBaseConsensusKeyProof();
+    message.domain = object.domain ?? "";
+    message.chainId = object.chainId ?? "";
+    message.operator = object.operator ?? "";
+    message.consensusKey = object.consensusKey ?? new Uint8Array(0);
     return message;
   },
 };
