@@ -2,7 +2,7 @@ import { isKaratError } from "@karat/common";
 import { deposit, epoch, participant, reward, typeUrls } from "@karat/proto";
 import { epochEmission } from "@karat/rules";
 import { expect, test } from "vitest";
-import { AppHarness, signerOf, TEST_MODEL } from "../../app/testing/index.ts";
+import { AppHarness, signerOf, TEST_MODEL, testParticipant } from "../../app/testing/index.ts";
 import { LOCALNET_PARAMS } from "../params/index.ts";
 import { REWARD_ERRORS } from "../reward/index.ts";
 
@@ -17,8 +17,9 @@ const newcomer = {
   operator: signerOf("newcomer"),
   node: signerOf("newcomer node"),
   validator: signerOf("newcomer validator"),
+  consensus: testParticipant(77),
 };
-const address = newcomer.operator.address;
+const { address } = newcomer.operator;
 
 function start() {
   return new AppHarness({
@@ -36,7 +37,8 @@ const register = {
     operator: address,
     nodeKey: newcomer.node.publicKey,
     validatorAddress: newcomer.validator.address,
-    consensusKey: new Uint8Array(32).fill(77),
+    consensusKey: newcomer.consensus.consensusKey,
+    consensusProof: newcomer.consensus.prove("karat-test", address),
     url: "https://newcomer.example",
     collateral: COLLATERAL,
     offers: [{ model: TEST_MODEL.id, inputPrice: 1n, outputPrice: 2n, capacity: 100n }],
