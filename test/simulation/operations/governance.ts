@@ -1,15 +1,16 @@
 /** Proposals, deposits and votes: parameters that change while everything runs, and much that comes to nothing. */
 import { DENOM } from "@karat/common";
-import { createKaratRegistry, typeUrls } from "@karat/proto";
+import { createKaratRegistry, participant, typeUrls } from "@karat/proto";
 import { type Proposal, ProposalStatus, VoteOption } from "cosmjs-types/cosmos/gov/v1/gov";
 import type { Any } from "cosmjs-types/google/protobuf/any";
-import type { Signer } from "../../../chain/src/app/testing/index.ts";
+import type { Message, Signer } from "../../../chain/src/app/testing/index.ts";
 import { proposals } from "../../../chain/src/modules/gov/keys.ts";
 import { paramsItem } from "../../../chain/src/modules/params/keys.ts";
 import { GOVERNANCE } from "../../../chain/src/modules/support/authority.ts";
 import { type Plan, SIMULATION_PARAMS, type World } from "../world.ts";
 
 const { PROPOSAL_STATUS_DEPOSIT_PERIOD, PROPOSAL_STATUS_VOTING_PERIOD } = ProposalStatus;
+const { ParticipantStatus } = participant;
 const registry = createKaratRegistry();
 const coins = (amount: bigint) => [{ denom: DENOM, amount: amount.toString() }];
 const MIN = SIMULATION_PARAMS.govMinDeposit;
@@ -95,35 +96,33 @@ export function fundProposal(world: World): Plan | undefined {
   });
 }
 
-/** One block's worth of voters tends the same way, so that every end occurs. */
+/** A vote on everything that is open, mostly as others vote on it, so that every end occurs. */
 export function vote(world: World): Plan | undefined {
   const { random } = world;
   const voting = open(world, PROPOSAL_STATUS_VOTING_PERIOD);
-  const proposal = voting.length === 0 ? undefined : random.pick(voting);
-  if (proposal === undefined) return undefined;
-  const voter = random.percent(95) ? random.pick(world.operators).operator : random.pick(world.clients);
-  world.know(voter);
-  const id = random.percent(97) ? proposal.id : proposal.id + 1_000n;
-  const mood = Number(proposal.id % 5n);
-  const tends =
-    mood === 0
-      ? VoteOption.VOTE_OPTION_NO_WITH_VETO
-      : mood === 1
-        ? VoteOption.VOTE_OPTION_NO
-        : VoteOption.VOTE_OPTION_YES;
-  const option = random.percent(80) ? tends : random.pick([VoteOption.VOTE_OPTION_YES, VoteOption.VOTE_OPTION_ABSTAIN]);
+  if (voting.length === 0) return undefined;
+  const active = world.participants().filter(({ status }) => status === ParticipantStatus.ACTIVE);
+  const voter =
+    active.length > 0 && random.percent(90)
+      ? world.operatorOf(random.pick(active).operator).operator
+      : random.pick([...world.clients, ...world.operators.map(({ operator }) => operator)]);
+  const ids = voting.map(({ id }) => (random.percent(99) ? id : id + 1_000n));
+  return { signer: world.know(voter), messages: ids.map((id) => ballot(world, voter.address, id)) };
+}
+
+function ballot(world: World, voter: string, proposalId: bigint): Message {
+  const { random } = world;
+  const mood = Number(proposalId % 5n);
+  const tends = [VoteOption.VOTE_OPTION_NO_WITH_VETO, VoteOption.VOTE_OPTION_NO][mood] ?? VoteOption.VOTE_OPTION_YES;
+  const option = random.percent(85) ? tends : random.pick([VoteOption.VOTE_OPTION_YES, VoteOption.VOTE_OPTION_ABSTAIN]);
   if (random.percent(80)) {
-    return message(voter, "/cosmos.gov.v1.MsgVote", { proposalId: id, voter: voter.address, option, metadata: "" });
+    return { typeUrl: "/cosmos.gov.v1.MsgVote", value: { proposalId, voter, option, metadata: "" } };
   }
   const part = random.between(1, 9);
   const other = option === VoteOption.VOTE_OPTION_ABSTAIN ? VoteOption.VOTE_OPTION_NO : VoteOption.VOTE_OPTION_ABSTAIN;
-  return message(voter, "/cosmos.gov.v1.MsgVoteWeighted", {
-    proposalId: id,
-    voter: voter.address,
-    options: [
-      { option, weight: `0.${part}` },
-      { option: other, weight: `0.${random.percent(90) ? 10 - part : part}` },
-    ],
-    metadata: "",
-  });
+  const options = [
+    { option, weight: `0.${part}` },
+    { option: other, weight: `0.${random.percent(97) ? 10 - part : part}` },
+  ];
+  return { typeUrl: "/cosmos.gov.v1.MsgVoteWeighted", value: { proposalId, voter, options, metadata: "" } };
 }

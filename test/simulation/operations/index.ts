@@ -30,7 +30,7 @@ const OPERATIONS: readonly { readonly weight: number; readonly value: Operation 
   { weight: 2, value: unjail },
   { weight: 4, value: propose },
   { weight: 2, value: fundProposal },
-  { weight: 16, value: vote },
+  { weight: 12, value: vote },
 ];
 
 const MAX_OPERATIONS = 14;

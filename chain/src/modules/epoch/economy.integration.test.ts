@@ -72,7 +72,7 @@ test("a newcomer registers, joins the next epoch and consensus, earns, claims wi
   net.jumpTo(LOCALNET_PARAMS.epochBlocks - 1n);
   const switched = net.deliver();
   expect(switched.validatorUpdates).toEqual([
-    { pubKey: { ed25519: new Uint8Array(32).fill(77), secp256k1: undefined }, power: 100n },
+    { pubKey: { ed25519: newcomer.consensus.consensusKey, secp256k1: undefined }, power: 100n },
   ]);
   expect(currentEpoch(net)).toMatchObject({ number: 1n, startHeight: LOCALNET_PARAMS.epochBlocks + 1n });
   expect(currentEpoch(net).members.map(({ operator }) => operator)).toContain(address);
