@@ -33,6 +33,7 @@ const PERMISSIONS: Readonly<Record<string, { signer: string; lane: "fee" | "prot
   "/karat.inference.v1.MsgStartInferences": { signer: "sender", lane: "protocol" },
   "/karat.inference.v1.MsgFinishInferences": { signer: "sender", lane: "protocol" },
   "/karat.inference.v1.MsgDeliverInferences": { signer: "sender", lane: "protocol" },
+  "/karat.verification.v1.MsgCommitChecks": { signer: "sender", lane: "protocol" },
   "/karat.verification.v1.MsgSubmitVerdicts": { signer: "sender", lane: "protocol" },
   "/karat.reward.v1.MsgClaimRewards": { signer: "sender", lane: "protocol" },
 };
