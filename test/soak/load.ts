@@ -64,7 +64,8 @@ export class Load {
     const body = {
       model: this.#options.model,
       messages: [{ role: "user" as const, content: `What does os.rename() do? (${index})` }],
-      max_tokens: this.#random.between(1, 12),
+      // Mostly short, and some that a fault finds in the middle.
+      max_tokens: this.#random.percent(5) ? 200 : this.#random.between(1, 12),
     };
     const fromMs = performance.now();
     let headers: Headers | undefined;

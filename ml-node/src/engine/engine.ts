@@ -71,13 +71,20 @@ export interface GeneratedToken extends TokenLogprob {
   top: readonly TokenLogprob[];
 }
 
+/** What an answer was held to; `prefixIds` are its tokens before the ones in question, which stand in the prompt. */
+export interface ConstrainedAnswer {
+  readonly constraint: Constraint;
+  readonly maxTokens: number;
+  readonly prefixIds?: readonly number[];
+}
+
 export interface ScoreJob {
   promptIds: readonly number[];
   outputIds: readonly number[];
   /** How many of the most likely tokens to report at each output position, 0…128. */
   top: number;
   /** The request's constraint with its maximum of tokens: at each position, the `top` most likely of the tokens it allows come along. */
-  constrained?: { constraint: Constraint; maxTokens: number };
+  constrained?: ConstrainedAnswer;
 }
 
 /** The model's own view of one output position: most likely tokens first; the output id is included. */

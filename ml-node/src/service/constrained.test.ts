@@ -78,6 +78,7 @@ async function deliver(executor: InferenceEngine, order: Order): Promise<Deliver
       model: "karat-tiny",
       ...bound,
       asked: { input, maxTokens, stop: [], ...constraint },
+      prefixIds: [],
       pooled: [],
       delivered: {
         tokenIds: end.tokenIds,

@@ -3,7 +3,7 @@ import { isKaratError } from "@karat/common";
 import { type Constraint, isRuleError, type SamplingParams, validateSampling } from "@karat/rules";
 import type { PromptInput } from "../engine/engine.ts";
 import type { FinishReason } from "./answer.ts";
-import { constraintField, hex32, inputOf, invalid, readAnswerable, record } from "./requests.ts";
+import { constraintField, hex32, idsField, inputOf, invalid, readAnswerable, record } from "./requests.ts";
 
 /** What the executor delivered, as far as it can be read at all: what a validator sees before its commitment. */
 export interface DeliveredOutput {
@@ -33,6 +33,8 @@ export interface PrefillRequest {
   /** 32 bytes. */
   inferenceId: Uint8Array;
   asked: Asked;
+  /** Output tokens before the delivered ones, which another executor gave; none for an answer from its beginning. */
+  prefixIds: readonly number[];
   delivered: DeliveredOutput | { malformed: string };
   /** Further outputs of the same executor and model, to be judged as one with this. */
   pooled: readonly PrefillRequest[];
@@ -84,6 +86,7 @@ function readAskedFields(fields: Record<string, unknown>): Omit<PrefillRequest, 
     seed: hex32(fields, "seed"),
     inferenceId: hex32(fields, "inference_id"),
     asked: readAsked(fields),
+    prefixIds: idsField(fields, "prefix_token_ids"),
   };
 }
 

@@ -50,16 +50,17 @@ interface Order {
   stop?: string[];
   sampling?: Partial<typeof DEFAULT_SAMPLING>;
   seed?: number;
+  prefixIds?: readonly number[];
 }
 
 /** Has an executor answer and deliver, and makes the validator's request of it. */
 async function deliver(executor: InferenceEngine, order: Order = {}): Promise<ScoreRequest & { delivered: Delivered }> {
-  const { input = TEXT, maxTokens = 64, stop = [], seed = 1 } = order;
+  const { input = TEXT, maxTokens = 64, stop = [], seed = 1, prefixIds = [] } = order;
   const sampling = { ...DEFAULT_SAMPLING, temperatureMicros: 700_000, ...order.sampling };
   const bound = { sampling, seed: new Uint8Array(32).fill(seed), inferenceId: new Uint8Array(32).fill(9) };
   const coding = codingOf(profile);
   const events = await collect(
-    answer(executor, { input, maxTokens, stop, ...bound, topLogprobs: 0, recordTop: coding.k }),
+    answer(executor, { input, maxTokens, stop, prefixIds, ...bound, topLogprobs: 0, recordTop: coding.k }),
   );
   const end = events.at(-1);
   if (end?.type !== "end") throw new Error("no end");
@@ -68,6 +69,7 @@ async function deliver(executor: InferenceEngine, order: Order = {}): Promise<Sc
     model: "karat-tiny",
     ...bound,
     asked: { input, maxTokens, stop },
+    prefixIds,
     pooled: [],
     delivered: {
       tokenIds: end.tokenIds,
@@ -180,6 +182,26 @@ describe("an honest executor", () => {
     expect(statistics.positions).toBeGreaterThan(20);
     expect(statistics.distance).toBeLessThan(0.03);
     expect(statistics.gatedMargins).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("an executor that goes on behind another's tokens", () => {
+  it("passes for its part, whoever wrote the beginning, and only behind that beginning", async () => {
+    const sampling = { frequencyPenaltyMicros: 300_000 };
+    const { delivered } = await deliver(honest, { maxTokens: 24, seed: 3, sampling });
+    const prefixIds = delivered.tokenIds.slice(0, 10);
+    const part = await deliver(honest, { maxTokens: 90, seed: 5, sampling, prefixIds });
+    expect(part.delivered.tokenIds.length).toBeGreaterThan(8);
+    expect(await score(part)).toMatchObject({ verdict: "pass" });
+    expect(await score({ ...part, prefixIds: [] })).toMatchObject({ verdict: "fail", reason: "prompt_hash" });
+    expect(await score({ ...part, prefixIds: prefixIds.toReversed() })).toMatchObject({ verdict: "fail" });
+    expect(await score({ ...part, prefixIds: [honest.vocabulary.size] })).toMatchObject({ verdict: "abstain" });
+  });
+
+  it("fails when it runs other weights behind an honest beginning", async () => {
+    const { delivered } = await deliver(honest, { maxTokens: 24, seed: 3 });
+    const part = await deliver(small, { maxTokens: 90, seed: 5, prefixIds: delivered.tokenIds.slice(0, 10) });
+    expect(await score(part)).toMatchObject({ verdict: "fail" });
   });
 });
 

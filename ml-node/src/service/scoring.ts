@@ -4,7 +4,6 @@ import {
   type ArtifactCoding,
   artifactRoot,
   bytesToHex,
-  type Constraint,
   compareBytes,
   type DecodedArtifact,
   decodeArtifact,
@@ -21,8 +20,8 @@ import {
   type TokenLogit,
 } from "@karat/rules";
 import { constraintsOf } from "../engine/constraints.ts";
-import type { InferenceEngine, PositionLogprobs, Vocabulary } from "../engine/engine.ts";
-import { DEFAULT_MAX_TOKENS, type RecordedPosition } from "./answer.ts";
+import type { ConstrainedAnswer, InferenceEngine, PositionLogprobs, Vocabulary } from "../engine/engine.ts";
+import { assemblerBehind, DEFAULT_MAX_TOKENS, type RecordedPosition } from "./answer.ts";
 import { artifactPosition, codingOf, promptHash } from "./artifact.ts";
 import type { Prefills } from "./prefills.ts";
 import type { Asked, Delivered, DeliveredOutput, PrefillRequest, ScoreRequest } from "./scoreRequest.ts";
@@ -82,8 +81,8 @@ export async function prefillAnswer(
       const positions = entries.map((top, i) => artifactPosition(chosenOf(top, output.tokenIds[i]!), coding.k));
       return encodeArtifact(positions, coding);
     });
-    const margins = parts.map(({ profile, output, candidates, request: { sampling, seed } }) =>
-      gumbelCheck(sampling, seed, output.tokenIds, candidates, profile.sigmaLogit),
+    const margins = parts.map(({ profile, output, candidates, request: { sampling, seed, prefixIds } }) =>
+      gumbelCheck(sampling, seed, output.tokenIds, candidates, profile.sigmaLogit, new Set(), prefixIds),
     );
     return {
       values_hash: bytesToHex(sha256(...own)),
@@ -127,6 +126,7 @@ function inputOf(engine: InferenceEngine, part: Seen<ScoreRequest>): ScoreInput 
     params: request.sampling,
     seed: request.seed,
     ids: output.tokenIds,
+    prefixIds: request.prefixIds,
     artifact: artifact.positions,
     validator,
     candidates,
@@ -186,15 +186,19 @@ async function lookAt<R extends PrefillRequest>(
   const { asked, delivered: output } = request;
   if ("malformed" in asked) return abstain(`malformed request: ${asked.malformed}`);
   if ("malformed" in output) return certainFail(`malformed_${output.malformed}`);
-  const promptIds = await engine.render(asked.input);
-  const maxTokens = asked.maxTokens ?? defaultMaxTokens(engine, promptIds.length);
-  const wrong = whatIsWrong(engine, asked, output, { promptIds, maxTokens });
+  const { prefixIds } = request;
+  const rendered = await engine.render(asked.input);
+  const maxTokens = asked.maxTokens ?? defaultMaxTokens(engine, rendered.length);
+  const told = toldWith(engine, prefixIds, asked.stop);
+  if (told === undefined) return abstain("malformed request: prefix_token_ids");
+  const promptIds = [...rendered, ...prefixIds];
+  const wrong = whatIsWrong(engine, asked, output, { promptIds, prefixIds, told, maxTokens });
   if (wrong !== undefined) return certainFail(wrong);
   if (output.tokenIds.length === 0) return abstain("short");
   if (!profile) return abstain("no_profile");
   if (profile.weightsSha256 !== engine.info().weightsSha256) return abstain("profile_of_other_weights");
   const { constraint } = asked;
-  const constrained = constraint && { constraint, maxTokens };
+  const constrained = constraint && { constraint, maxTokens, prefixIds };
   const job = { promptIds, outputIds: output.tokenIds, top: VALIDATOR_TOP, ...(constrained ? { constrained } : {}) };
   const entries = await prefills.of(engine, job, signal);
   const validator = entries.map(logitsOf);
@@ -204,16 +208,26 @@ async function lookAt<R extends PrefillRequest>(
   return { request, profile, output, coding: codingOf(profile), maxTokens, entries, validator, candidates };
 }
 
+interface Behind {
+  /** Prefix included. */
+  readonly promptIds: readonly number[];
+  readonly prefixIds: readonly number[];
+  /** Characters of text that were told with the prefix. */
+  readonly told: number;
+  readonly maxTokens: number;
+}
+
 const logitsOf = (entries: PositionLogprobs): TokenLogit[] => entries.map(({ id, logprob }) => [id, logprob] as const);
 
 /** What the sampler could choose from at each position of the delivered answer; `forbidden` where that did not hold the delivered token. */
 function candidatesOf(
   vocabulary: Vocabulary,
-  { constraint, maxTokens }: { constraint: Constraint; maxTokens: number },
+  { constraint, maxTokens, prefixIds = [] }: ConstrainedAnswer,
   ids: readonly number[],
   positions: readonly PositionLogprobs[],
 ): "forbidden" | (readonly TokenLogit[])[] {
   const answer = constraintsOf(vocabulary).answer(constraint, maxTokens);
+  for (const id of prefixIds) answer.accept(id);
   const candidates: (readonly TokenLogit[])[] = [];
   for (const [i, id] of ids.entries()) {
     const allowed = answer.next();
@@ -224,21 +238,32 @@ function candidatesOf(
   return candidates;
 }
 
+/** How many characters of text the executor of a prefix told; undefined where it is no beginning of an answer. */
+function toldWith(engine: InferenceEngine, prefixIds: readonly number[], stop: readonly string[]): number | undefined {
+  try {
+    return assemblerBehind(engine, prefixIds, stop).text.length;
+  } catch (error) {
+    if (isKaratError(error, "invalid_request")) return undefined;
+    throw error;
+  }
+}
+
 /** What no honest executor delivers, and is told without the model. */
 function whatIsWrong(
   { vocabulary }: InferenceEngine,
   asked: Exclude<Asked, { malformed: string }>,
   { tokenIds, finishReason, promptHash: claimed, outputHash }: DeliveredOutput,
-  { promptIds, maxTokens }: { promptIds: readonly number[]; maxTokens: number },
+  { promptIds, prefixIds, told, maxTokens }: Behind,
 ): string | undefined {
   if (compareBytes(promptHash(promptIds), claimed) !== 0) return "prompt_hash";
   if (tokenIds.some((id) => id >= vocabulary.size)) return "token_outside_vocabulary";
-  if (tokenIds.length > maxTokens) return "finish";
-  const { text, stoppedAt } = textOf(vocabulary, tokenIds, asked.stop);
-  if (compareBytes(sha256(utf8(text)), outputHash) !== 0) return "output_hash";
+  const length = prefixIds.length + tokenIds.length;
+  if (length > maxTokens) return "finish";
+  const { text, stoppedAt } = textOf(vocabulary, [...prefixIds, ...tokenIds], asked.stop);
+  if (compareBytes(sha256(utf8(text.slice(told))), outputHash) !== 0) return "output_hash";
   // A stop sequence ends the answer at the token that completes it, and nowhere else.
-  if ((finishReason === "stop_sequence") !== (stoppedAt === tokenIds.length - 1 && stoppedAt >= 0)) return "finish";
-  if (stoppedAt !== undefined && stoppedAt !== tokenIds.length - 1) return "finish";
+  if ((finishReason === "stop_sequence") !== (stoppedAt === length - 1 && stoppedAt >= 0)) return "finish";
+  if (stoppedAt !== undefined && stoppedAt !== length - 1) return "finish";
   return undefined;
 }
 

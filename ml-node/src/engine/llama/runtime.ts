@@ -137,6 +137,7 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
       withSequence(async (sequence) => {
         const { constrained } = job;
         const answer = constrained && (await loadConstraints()).answer(constrained.constraint, constrained.maxTokens);
+        for (const id of constrained?.prefixIds ?? []) answer?.accept(id);
         const ids = [...job.promptIds, ...job.outputIds.slice(0, -1)];
         const first = job.promptIds.length - 1; // its next token is output 0
         const positions: TokenLogprob[][] = [];
