@@ -18,9 +18,11 @@ import { PayloadFetcher } from "./payloads/fetcher.ts";
 import { PayloadStore } from "./payloads/payloadStore.ts";
 import { payloadRoutes } from "./payloads/route.ts";
 import { PeerAuthentication } from "./peers/authentication.ts";
+import { RecordCompactor } from "./records/compactor.ts";
 import { EmbeddedQueue } from "./records/embeddedQueue.ts";
 import type { JobQueue } from "./records/jobQueue.ts";
 import { Outbox } from "./records/outbox.ts";
+import { ProgressWatch } from "./records/progressWatch.ts";
 import { RedisQueue } from "./records/redisQueue.ts";
 import { Relay } from "./records/relay.ts";
 import { RecordWriter } from "./records/writer.ts";
@@ -75,14 +77,20 @@ export async function startNode(
     "Records in one transaction.",
     [1, 4, 16, 64, 192],
   );
+  const compactor = new RecordCompactor(view, (address) => view.client.query.account(address));
   const writer = new RecordWriter({
     outbox,
     sender: () => (sender ??= new TxSender({ client: view.client, privateKey, log })),
+    compact: (batch) => compactor.compact(batch),
+    chainId: () => view.chainId,
+    operator,
     height,
     log,
     onBatch: (records) => recordsPerTx.observe(records),
   });
   const relay = new Relay({ outbox, queue, deliver: (key) => writer.deliver(key), height, log });
+
+  const watch = new ProgressWatch({ outbox, progress: (refs) => view.client.query.progress(refs), log });
 
   const executed = new ExecutedIds(idStore(database));
   const payloads = new PayloadStore(database, {
@@ -99,6 +107,7 @@ export async function startNode(
   const notices = new Notices(database);
   view.onBlock((block: FollowedBlock) => {
     relay.wake();
+    void watch.look();
     executed.forgetBelow(block.height - view.params().maxAnchorAge);
     notices.take(block).catch((error) => log.error({ error: messageOf(error) }, "Notices could not be kept."));
   });

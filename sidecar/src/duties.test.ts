@@ -7,9 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ChainClient, TxSender } from "@karat/client";
 import { authorize } from "@karat/client";
 import { KaratError, newPrivateKey, sha256, silentLogger, utf8 } from "@karat/common";
-import { inference, sign, typeUrls, verification } from "@karat/proto";
+
+import { inference, refOf, sign, statementOf, typeUrls, verification } from "@karat/proto";
 import { checkCommitment } from "@karat/rules";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
 import { DutyRunner } from "./duties.ts";
 import { Openings } from "./openings.ts";
 import { Scorer } from "./score.ts";
@@ -31,12 +33,33 @@ const authorization = authorize({
   recording: sign.RecordingMode.FULL,
 });
 const id = authorization.inferenceId;
+const finish: inference.FinishRecord = {
+  inferenceId: id,
+  executor: "karat1executor",
+  outputHash: sha256(utf8("answer")),
+  artifactRoot: new Uint8Array(32).fill(1),
+  promptHash: new Uint8Array(32).fill(2),
+  promptTokens: 4,
+  receiptPromptTokens: 4,
+  completionTokens: 2,
+  finishReason: sign.FinishReason.LENGTH,
+  output: utf8("answer"),
+  tokenIds: [1, 2],
+  artifact: utf8("artifact"),
+  error: "",
+};
 const record = inference.Inference.fromPartial({
   id,
   model: "m",
+  executor: finish.executor,
+  requestHash: sha256(utf8(request)),
   maxOutputTokens: 20,
   anchorHeight: 5n,
   finishReason: sign.FinishReason.LENGTH,
+  promptTokens: 4,
+  completionTokens: 2,
+  root: sha256(statementOf("karat-1", finish)),
+  recording: sign.RecordingMode.FULL,
 });
 
 /** An ML node that answers what the test wants and keeps what it was asked. */
@@ -86,6 +109,10 @@ interface World {
   sealed?: boolean;
   /** Whether the chain wants an earlier output judged together with this one. */
   pooled?: boolean;
+  /** Of the payload. */
+  change?: Partial<inference.FinishRecord>;
+  /** Of the record. */
+  recorded?: Partial<inference.Inference>;
 }
 
 /** A chain with one open duty, and the verdicts that reach it. */
@@ -99,26 +126,22 @@ function world(options: World = {}): {
   let stillCommitting = options.stillCommitting ?? 0;
   const verdicts: verification.VerdictRecord[] = [];
   const commitments: verification.CheckCommitment[] = [];
-  const finish = inference.FinishRecord.fromPartial({
-    inferenceId: id,
-    tokenIds: inline ? [1, 2] : [],
+  const batch = inference.MsgRecords.fromPartial({
+    sender: "x",
+    starts: [
+      { request: utf8("another") },
+      inline ? { request: utf8(request) } : { requestHash: sha256(utf8(request)) },
+    ],
+    finishes: [{ ref: 7n }, { ref: refOf(id), ...(inline ? { opening: { ...finish, artifact: new Uint8Array() } } : { root: record.root }) }],
   });
-  const start = inference.StartRecord.fromPartial({
-    ...authorization,
-    authorization: authorization.bytes,
-    request: inline ? utf8(request) : new Uint8Array(),
-  });
-  const messages = [
-    { typeUrl: typeUrls.startInferences, value: { sender: "x", records: [start] } },
-    { typeUrl: typeUrls.finishInferences, value: { sender: "x", records: [finish] } },
-  ];
+  const messages = [{ typeUrl: typeUrls.records, value: batch }];
   const duty = (): verification.Duty =>
     verification.Duty.fromPartial({ inferenceId: id, deadlineHeight: 20n, ...commitments.at(-1) });
   const chain = {
     chainId: "karat-1",
     query: {
       pendingDuties: async () => (verdicts.length === 0 ? [duty()] : []),
-      inference: async () => record,
+      inference: async () => ({ ...record, ...options.recorded }),
       check: async () => verification.Check.fromPartial({ inferenceId: id, pooled }),
       beacon: async () => ({ height: 5n, beacon: new Uint8Array(32) }),
     },
@@ -140,7 +163,7 @@ function world(options: World = {}): {
   // What the payload stores give before and after the commitment.
   const payloads = async () => {
     const artifact = commitments.length > 0 && !sealed ? utf8("artifact") : new Uint8Array();
-    return payload ? { request, finish: { tokenIds: [1, 2], artifact } } : undefined;
+    return payload ? { request, finish: { ...finish, ...options.change, artifact } } : undefined;
   };
   const runner = new DutyRunner({
     chain,
@@ -202,6 +225,19 @@ test("a request that the engine refuses is an abstention, never a pass", async (
 test("what is not on chain comes from the payload stores, and what nobody has is unavailable", async () => {
   expect((await verdictOf({ inline: false, payload: true })).verdict).toBe(Verdict.VALID);
   expect((await verdictOf({ inline: false })).verdict).toBe(Verdict.UNAVAILABLE);
+});
+
+test("a payload is taken only where its statement is the recorded one", async () => {
+  const away = { inline: false, payload: true };
+  expect((await verdictOf({ ...away, change: { promptHash: new Uint8Array(32) } })).verdict).toBe(Verdict.UNAVAILABLE);
+  expect((await verdictOf({ ...away, change: { completionTokens: 1 } })).verdict).toBe(Verdict.UNAVAILABLE);
+});
+
+test("counts that are paid and not in the statement, or not in the payload, are found without a prefill", async () => {
+  const away = { inline: false, payload: true };
+  expect(await verdictOf({ ...away, recorded: { completionTokens: 3 } })).toMatchObject({ verdict: Verdict.INVALID });
+  expect(await verdictOf({ ...away, change: { tokenIds: [1] } })).toMatchObject({ verdict: Verdict.INVALID });
+  expect(asked).toEqual([]);
 });
 
 test("an ML node that cannot score now leaves the duty open for the next look", async () => {

@@ -1,13 +1,16 @@
-import { type ChainClient, openAuthorization } from "@karat/client";
-import { KaratError, toHex } from "@karat/common";
-import { type inference, sign, typeUrls } from "@karat/proto";
+import type { ChainClient } from "@karat/client";
+import { KaratError, sha256, toHex } from "@karat/common";
+import { type inference, refOf, sign, statementOf, typeUrls } from "@karat/proto";
 
 /** What a validator needs of one inference to check it; the artifact only for the second half. */
 export interface Evidence {
   readonly record: inference.Inference;
   /** Canonical JSON of the request. */
   readonly request: string;
+  /** The answer with its payload; its statement hashes to the record's root. */
   readonly finish: inference.FinishRecord;
+  /** The counts that the statement has are not those by which the chain pays, or not those of the payload. */
+  readonly miscounted: boolean;
   /** Beacon of the anchor: what the seed is made of. */
   readonly beacon: Uint8Array;
   /** Earlier outputs of the same executor that the chain wants judged together with this one. */
@@ -17,11 +20,11 @@ export interface Evidence {
 /** Fetches the parts of a payload that ride not in the transactions; undefined when nobody has them. */
 export type PayloadSource = (
   record: inference.Inference,
-) => Promise<{ request: string | undefined; finish: Partial<inference.FinishRecord> } | undefined>;
+) => Promise<{ request: string | undefined; finish: inference.FinishRecord } | undefined>;
 
 /**
  * Gathers an inference's request and output: from its start and finish transactions in recording mode full, from the payload
- * stores in mode commit. Undefined when a part cannot be had: the verdict is `unavailable`.
+ * stores in mode commit and for what was too long. Undefined when a part cannot be had: the verdict is `unavailable`.
  */
 export async function gatherEvidence(
   chain: ChainClient,
@@ -34,19 +37,12 @@ export async function gatherEvidence(
   const beacon = await chain.query.beacon(record.anchorHeight);
   // Kept for longer than any duty is open.
   if (!beacon) throw new KaratError("beacon_unavailable", "The chain has not the beacon of the anchor any more.");
-  const start = await findRecord<inference.MsgStartInferences, inference.StartRecord>(
-    chain,
-    "inference_start",
-    id,
-    (message) => message.records.find((r) => sameId(openId(r), id)),
-  );
-  const finish = await findRecord<inference.MsgFinishInferences, inference.FinishRecord>(
-    chain,
-    "inference_finish",
-    id,
-    (message) => message.records.find((r) => sameId(r.inferenceId, id)),
-  );
-  if (!start || !finish) return undefined;
+  const inline = await fromTransactions(chain, record);
+  const fetched = inline.request && inline.finish ? undefined : await payloads(record);
+  const request = inline.request ?? fetched?.request;
+  const finish = inline.finish ?? fetched?.finish;
+  if (!request || !finish) return undefined;
+  if (toHex(sha256(statementOf(chain.chainId, finish))) !== toHex(record.root)) return undefined;
   const pooled: Evidence[] = [];
   for (const other of pooledIds) {
     const part = await gatherEvidence(chain, other, payloads);
@@ -54,12 +50,7 @@ export async function gatherEvidence(
     if (part === undefined) return undefined;
     pooled.push(part);
   }
-  const known = { record, beacon: beacon.beacon, pooled };
-  if (start.request.length > 0) return { ...known, request: new TextDecoder().decode(start.request), finish };
-  const fetched = await payloads(record);
-  return fetched?.request === undefined
-    ? undefined
-    : { ...known, request: fetched.request, finish: { ...finish, ...fetched.finish } };
+  return { record, beacon: beacon.beacon, pooled, request, finish, miscounted: isMiscounted(record, finish) };
 }
 
 /** The same with the artifact, which is in no transaction: it opens to whoever has committed to own values. */
@@ -76,34 +67,46 @@ export async function openEvidence(evidence: Evidence, payloads: PayloadSource):
   return artifact && artifact.length > 0 ? { ...evidence, pooled, finish: { ...finish, artifact } } : undefined;
 }
 
-const MESSAGE_OF = { inference_start: typeUrls.startInferences, inference_finish: typeUrls.finishInferences } as const;
-
-/** The record of one inference among the batches whose transactions emitted `event` for it. */
-async function findRecord<M, R>(
+/** What rides in the transactions; the start is known by its request, the finish by its short id. */
+async function fromTransactions(
   chain: ChainClient,
-  event: keyof typeof MESSAGE_OF,
-  id: Uint8Array,
-  pick: (message: M) => R | undefined,
-): Promise<R | undefined> {
+  record: inference.Inference,
+): Promise<{ request?: string; finish?: inference.FinishRecord }> {
+  if (record.recording !== sign.RecordingMode.FULL) return {};
+  const [starts, finishes] = await Promise.all([
+    batchesOf(chain, "inference_start", record.id),
+    batchesOf(chain, "inference_finish", record.id),
+  ]);
+  const start = starts
+    .flatMap((batch) => batch.starts)
+    .find(({ request }) => request.length > 0 && toHex(sha256(request)) === toHex(record.requestHash));
+  const ref = refOf(record.id);
+  const opening = finishes.flatMap((batch) => batch.finishes).find((entry) => entry.ref === ref)?.opening;
+  return {
+    ...(start && { request: new TextDecoder().decode(start.request) }),
+    ...(opening && { finish: finishOf(record, opening) }),
+  };
+}
+
+/** The batches whose transactions emitted `event` for an inference. */
+async function batchesOf(chain: ChainClient, event: string, id: Uint8Array): Promise<inference.MsgRecords[]> {
   const txs = await chain.txSearch(`${event}.inference_id='${toHex(id)}'`);
-  for (const tx of txs) {
-    for (const { typeUrl, value } of chain.messagesOf(tx.bytes)) {
-      const found = typeUrl === MESSAGE_OF[event] ? pick(value as M) : undefined;
-      if (found) return found;
-    }
-  }
-  return undefined;
+  return txs
+    .flatMap(({ bytes }) => chain.messagesOf(bytes))
+    .flatMap(({ typeUrl, value }) => (typeUrl === typeUrls.records ? [value as inference.MsgRecords] : []));
 }
 
-function openId(record: inference.StartRecord): Uint8Array {
-  try {
-    return openAuthorization(record.authorization, record.signature).inferenceId;
-  } catch {
-    return new Uint8Array();
-  }
+function finishOf(record: inference.Inference, opening: inference.Opening): inference.FinishRecord {
+  const { id: inferenceId, executor, promptTokens, completionTokens, finishReason, receiptPromptTokens } = record;
+  const counts = { promptTokens, completionTokens, finishReason, receiptPromptTokens };
+  return { inferenceId, executor, ...counts, ...opening, outputHash: sha256(opening.output), error: "" };
 }
 
-const sameId = (a: Uint8Array, b: Uint8Array): boolean => toHex(a) === toHex(b);
+const isMiscounted = (record: inference.Inference, finish: inference.FinishRecord): boolean =>
+  finish.promptTokens !== record.promptTokens ||
+  finish.completionTokens !== record.completionTokens ||
+  finish.finishReason !== record.finishReason ||
+  finish.tokenIds.length !== record.completionTokens;
 
 const FINISH_NAMES: Readonly<Record<number, string>> = {
   [sign.FinishReason.STOP]: "stop",

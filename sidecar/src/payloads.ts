@@ -19,12 +19,12 @@ export function payloadsOf(apiUrl: string, token?: string): { fetch: PayloadSour
     return bytes;
   };
   return {
-    async fetch({ requestHash, artifactRoot, executor, transferAgent }) {
+    async fetch({ requestHash, root, executor, transferAgent }) {
       const from = [...new Set([executor, transferAgent])].join(",");
-      const [request, finish] = await Promise.all([get(requestHash, from), get(artifactRoot, from)]);
+      const [request, finish] = await Promise.all([get(requestHash, from), get(root, from)]);
       if (!finish) return undefined;
-      const { tokenIds, artifact } = inference.FinishRecord.decode(finish);
-      return { request: request && new TextDecoder().decode(request), finish: { tokenIds, artifact } };
+      const text = request && new TextDecoder().decode(request);
+      return { request: text, finish: inference.FinishRecord.decode(finish) };
     },
     close: () => pool.close(),
   };

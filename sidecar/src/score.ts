@@ -60,6 +60,7 @@ export class Scorer {
 
   /** First half, without the artifact: own values, or the verdict where no artifact could change it. */
   async prefill(evidence: Evidence, chainId: string): Promise<OwnValues | Scored> {
+    if (isMiscounted(evidence)) return contradicted();
     const answer = await this.#ask("/karat/v1/score/prefill", {
       ...outputOf(evidence, chainId),
       pooled: evidence.pooled.map((part) => outputOf(part, chainId)),
@@ -73,6 +74,7 @@ export class Scorer {
 
   /** Second half. The ML node remembers its prefill for a while, and makes it again when it does not. */
   async score(evidence: Evidence, chainId: string, detail = false): Promise<Scored> {
+    if (isMiscounted(evidence)) return contradicted();
     const answer = await this.#ask("/karat/v1/score", {
       ...wholeOf(evidence, chainId),
       pooled: evidence.pooled.map((part) => wholeOf(part, chainId)),
@@ -115,15 +117,15 @@ function outputOf({ record, request, finish, beacon }: Evidence, chainId: string
     inference_id: toHex(record.id),
     token_ids: finish.tokenIds,
     finish_reason: finishName(record.finishReason),
-    output_hash: toHex(record.outputHash),
-    prompt_hash: toHex(record.promptHash),
+    output_hash: toHex(finish.outputHash),
+    prompt_hash: toHex(finish.promptHash),
   };
 }
 
 const wholeOf = (evidence: Evidence, chainId: string): object => ({
   ...outputOf(evidence, chainId),
   artifact: toBase64(evidence.finish.artifact),
-  artifact_root: toHex(evidence.record.artifactRoot),
+  artifact_root: toHex(evidence.finish.artifactRoot),
 });
 
 const VERDICTS = {
@@ -149,6 +151,17 @@ export function interpret(text: string): Scored {
     report: text,
   };
 }
+
+const isMiscounted = ({ miscounted, pooled }: Evidence): boolean => miscounted || pooled.some(isMiscounted);
+
+/** The executor's own statement has other counts than its finish: no prefill is needed. */
+function contradicted(): Scored {
+  const { INVALID } = verification.Verdict;
+  const report = JSON.stringify({ verdict: "fail", p_bucket: 10, reason: "miscounted", statistics: {}, positions: [] });
+  return { verdict: INVALID, pBucket: 10, reason: "miscounted", ...NOTHING_MEASURED, report };
+}
+
+const NOTHING_MEASURED = { distanceMicros: 0n, gatedMargins: 0, positions: 0 };
 
 function abstained(reason: string, report: string): Scored {
   const { ABSTAIN } = verification.Verdict;

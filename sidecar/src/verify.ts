@@ -76,7 +76,7 @@ async function verify(
 ): Promise<Verification> {
   const record = await chain.query.inference(id);
   if (!record) throw new KaratError("unknown_inference", "The chain has no inference of this id.", { id: toHex(id) });
-  if (record.artifactRoot.length === 0) {
+  if (record.root.length === 0) {
     throw new KaratError("not_finished", "The inference has no finish record yet.", { id: toHex(id) });
   }
   const [output, check] = await Promise.all([gatherEvidence(chain, id, payloads), chain.query.check(id)]);

@@ -33,7 +33,7 @@ test("anybody re-checks a recorded inference from the chain and an own ML node",
   const { inference_id: id } = (answer as unknown as { karat: { inference_id: string } }).karat;
   await eventually("a finish record", async () => {
     const record = await chain.query.inference(fromHex(id));
-    return record !== undefined && record.artifactRoot.length > 0;
+    return record !== undefined && record.root.length > 0;
   });
   // While validators check it blindly, nobody else sees the artifact.
   await eventually("an end of the chain's own check", async () => {

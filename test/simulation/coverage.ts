@@ -1,6 +1,6 @@
 /** What happened in a simulation: one that silently does nothing must not pass. */
 import { toHex } from "@karat/common";
-import { inference, participant } from "@karat/proto";
+import { inference, participant, verification } from "@karat/proto";
 import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
 import type { Event } from "cosmjs-types/tendermint/abci/types";
 import type { ExecutedBlock } from "./pair.ts";
@@ -22,7 +22,6 @@ export const OUTCOMES = [
   "inference/invalid",
   "inference/invalid by its executor's own words",
   "inference/inconclusive",
-  "inference/recorded again",
   "duty/first",
   "duty/committee",
   "duty/missed",
@@ -147,12 +146,11 @@ export class Coverage {
 
   #addRecords(data: Uint8Array): void {
     for (const { typeUrl, value } of TxMsgData.decode(data).msgResponses) {
-      const batch = /^\/karat\.(inference|verification)\./.exec(typeUrl);
-      if (batch === null) continue;
-      // The responses of all batches have the same shape.
-      for (const { code, log } of inference.MsgStartInferencesResponse.decode(value).results) {
-        if (code !== 0) this.#refuse(batch[1]!, code);
-        else if (log === "already recorded") this.#count("inference/recorded again");
+      if (typeUrl === "/karat.inference.v1.MsgRecordsResponse") {
+        for (const { code } of inference.MsgRecordsResponse.decode(value).refusals) this.#refuse("inference", code);
+      } else if (typeUrl === "/karat.verification.v1.MsgSubmitVerdictsResponse") {
+        const { results } = verification.MsgSubmitVerdictsResponse.decode(value);
+        for (const { code } of results) if (code !== 0) this.#refuse("verification", code);
       }
     }
   }

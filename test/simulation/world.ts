@@ -158,6 +158,7 @@ export class World {
         contextLength: 4_096,
         vocabularySize: 1_024,
         quantization: "f16",
+        number: 0,
       })),
     });
   }

@@ -8,6 +8,7 @@ import type { PayloadSink } from "../payloads/payload.ts";
 import type { RecordSink } from "../records/record.ts";
 import { type CheckedRequest, describeError, errorObject } from "./checks.ts";
 import {
+  type AnswerOrigin,
   encodeForChain,
   failedFinish,
   finishPayloads,
@@ -15,6 +16,7 @@ import {
   type RecordedAnswer,
   recordedAnswer,
   responseReceipt,
+  rootOf,
 } from "./finish.ts";
 import type { GenerateBody, MlEnd, MlLine, MlModel, MlNode, MlStart } from "./mlNode.ts";
 import type { Lease, MlPool } from "./mlPool.ts";
@@ -29,6 +31,12 @@ export interface ExecutionModules {
   readonly payloads: PayloadSink;
   readonly log: Logger;
 }
+
+/**
+ * After the first token the start waits so long for the finish, to ride with it, and for the transfer agent, which may have called this
+ * executor off and recorded the start of another.
+ */
+const START_AFTER_BLOCKS = 2n;
 
 /** Refusals that another ML node would repeat: they are about the request. */
 const REQUEST_FAULTS = [
@@ -51,6 +59,8 @@ export class Execution {
   readonly #tokens: TokenLine[] = [];
   #receipt: ReceiptLine | undefined;
   #start: MlStart | undefined;
+  /** Prompt tokens, as the receipt states them. */
+  #promisedTokens = 0;
   #deadlineHeight = 0n;
   #recorded = false;
 
@@ -144,7 +154,7 @@ export class Execution {
         this.#receipt = this.#promise(line.prompt_tokens);
         return this.#receipt;
       case "token": {
-        this.#tokens.push(line);
+        if (this.#tokens.push(line) === 1 && !this.#request.prefix) await this.#recordStart(START_AFTER_BLOCKS);
         const { authorization, sanitized, prefix } = this.#checked;
         if (prefix.length + this.#tokens.length > authorization.maxOutputTokens) {
           throw new KaratError("engine_failed", "The ML node gave more tokens than were asked for.");
@@ -165,7 +175,7 @@ export class Execution {
     const answer = recordedAnswer(line, this.#start!.prompt_hash);
     this.#modules.ml.learnCoding(model, answer.artifact, answer.tokenIds.length);
     const record = await this.#record(answer);
-    const response = responseReceipt(view.chainId, identity.operator, record, identity.privateKey);
+    const response = responseReceipt(view.chainId, record, identity.privateKey);
     return {
       type: "end",
       finish_reason: line.finish_reason,
@@ -191,6 +201,7 @@ export class Execution {
         prompt_tokens: count,
       });
     }
+    this.#promisedTokens = count;
     this.#deadlineHeight = view.height() + view.params().inferenceDeadline;
     const { bytes, signature } = signMessage(
       "receipt",
@@ -224,25 +235,45 @@ export class Execution {
   }
 
   async #record(answer: RecordedAnswer): Promise<inference.FinishRecord> {
-    const { records, payloads } = this.#modules;
+    const { records, payloads, view } = this.#modules;
     const { inferenceId, authorization } = this.#checked;
-    const record = finishRecord(inferenceId, answer);
+    const record = finishRecord(this.#origin(), answer);
     this.#recorded = true;
     // The chain takes no records of continued parts yet (docs/adr); what they are checked by is kept all the same.
     if (!this.#request.prefix) {
+      // A whole answer takes its start along. After a break the transfer agent may have turned to another executor: its word comes first.
+      const wait = answer.finishReason === "cancelled" ? START_AFTER_BLOCKS : 0n;
+      await this.#recordStart(wait);
       await records.add({
         kind: "finish",
         inferenceId,
-        record: encodeForChain(record, authorization.recording),
+        record: encodeForChain(record, authorization.recording, view.params().maxInlineBytes),
         deadlineHeight: this.#deadlineHeight,
-        start: {
-          record: this.#startRecord(),
-          deadlineHeight: authorization.anchorHeight + this.#modules.view.params().maxAnchorAge,
-        },
+        ...(wait > 0n && { notBefore: view.height() + wait }),
       });
     }
-    await payloads.put(...finishPayloads(this.#request.request, this.#checked, record));
+    const request = { hash: authorization.requestHash, canonical: this.#request.request };
+    await payloads.put(...finishPayloads(request, rootOf(view.chainId, record), record));
     return record;
+  }
+
+  #origin(): AnswerOrigin {
+    const { inferenceId } = this.#checked;
+    const { operator: executor } = this.#modules.identity;
+    return { inferenceId, executor, receiptPromptTokens: this.#promisedTokens };
+  }
+
+  /** The start that this executor has promised: recorded by itself, so that its transaction stands for its signature. */
+  async #recordStart(afterBlocks: bigint): Promise<void> {
+    const { records, view } = this.#modules;
+    const { inferenceId, authorization } = this.#checked;
+    await records.add({
+      kind: "start",
+      inferenceId,
+      record: this.#startRecord(),
+      deadlineHeight: authorization.anchorHeight + view.params().maxAnchorAge,
+      ...(afterBlocks > 0n && { notBefore: view.height() + afterBlocks }),
+    });
   }
 
   /** Only of use when the transfer agent started the inference with this executor; the executor never starts it to its own harm. */
@@ -250,11 +281,10 @@ export class Execution {
     this.#recorded = true;
     if (!this.#receipt || this.#request.prefix) return;
     const { inferenceId } = this.#checked;
-    const record = inference.FinishRecord.encode(failedFinish(inferenceId, code)).finish();
+    const record = inference.FinishRecord.encode(failedFinish(this.#origin(), code)).finish();
     await this.#modules.records.add({ kind: "finish", inferenceId, record, deadlineHeight: this.#deadlineHeight });
   }
 
-  /** What the transfer agent should record; kept in case that it does not. */
   #startRecord(): Uint8Array {
     const { authorization, signature, skips, request } = this.#request;
     const full = this.#checked.authorization.recording === sign.RecordingMode.FULL;
@@ -263,9 +293,9 @@ export class Execution {
       signature,
       receipt: this.#receipt!.receipt,
       receiptSignature: this.#receipt!.signature,
-      skips: skips.map(({ attempt, reason, busySignature }) => {
-        return { attempt, reason, busySignature: busySignature ?? new Uint8Array() };
-      }),
+      skips: [...skips]
+        .sort((a, b) => a.attempt - b.attempt)
+        .map(({ reason, busySignature }) => ({ reason, busySignature: busySignature ?? new Uint8Array() })),
       request: full ? new TextEncoder().encode(request) : new Uint8Array(),
     }).finish();
   }

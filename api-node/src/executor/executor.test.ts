@@ -1,6 +1,6 @@
 import { authorize, openAuthorization, signMessage } from "@karat/client";
-import { fromHex, newPrivateKey, utf8 } from "@karat/common";
-import { inference, sign } from "@karat/proto";
+import { fromHex, newPrivateKey, sha256, toHex, utf8 } from "@karat/common";
+import { inference, sign, statementOf } from "@karat/proto";
 import { canonicalJson, requestHash, samplingOf, samplingSeed, sanitizeRequest } from "@karat/rules";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Candidate, drawExecutors } from "../chain/candidates.ts";
@@ -85,12 +85,18 @@ describe("an executor", () => {
     expect(lines.map(({ type }) => type)).toEqual(["receipt", "token", "token", "token", "token", "end"]);
     const receipt = sign.Receipt.decode(Buffer.from(String(lines[0]?.receipt), "base64"));
     expect(receipt).toMatchObject({ attempt: 0, executor: executor.identity.operator, deadlineHeight: 160n });
-    const [finish] = executor.records;
+    const [start, finish] = executor.records;
+    // The finish takes it along; two blocks after the first token it would have gone alone.
+    expect(start).toMatchObject({ kind: "start", deadlineHeight: 119n });
+    expect(start!.notBefore).toBeUndefined();
     expect(finish).toMatchObject({ kind: "finish", deadlineHeight: 160n });
     const record = inference.FinishRecord.decode(finish!.record);
     expect(Buffer.from(record.output).toString()).toBe("Hello world");
     expect(record.tokenIds).toEqual([0, 1, 2, 3]);
-    expect(inference.StartRecord.decode(finish!.start!.record).authorization).toEqual(asked.authorization);
+    expect(record).toMatchObject({ executor: executor.identity.operator, receiptPromptTokens: record.promptTokens });
+    expect(inference.StartRecord.decode(start!.record).authorization).toEqual(asked.authorization);
+    const response = Buffer.from(String(lines.at(-1)?.response), "base64");
+    expect(sha256(statementOf(TEST_CHAIN, record))).toEqual(sha256(response));
   });
 
   test("has its ML node sample with the seed that chain, id and beacon give", async () => {
@@ -104,11 +110,10 @@ describe("an executor", () => {
 
   test("keeps the payload's bytes off the record when only hashes go on chain", async () => {
     await execute(order({ recording: sign.RecordingMode.COMMIT }));
-    const [finish] = executor.records;
-    expect(inference.FinishRecord.decode(finish!.record).output).toHaveLength(0);
-    const whole = executor.payloads.find(({ hash }) =>
-      hash.every((byte, i) => byte === inference.FinishRecord.decode(finish!.record).artifactRoot[i]),
-    );
+    const finish = inference.FinishRecord.decode(executor.records.find(({ kind }) => kind === "finish")!.record);
+    expect(finish.output).toHaveLength(0);
+    const root = toHex(sha256(statementOf(TEST_CHAIN, finish)));
+    const whole = executor.payloads.find(({ hash }) => toHex(hash) === root);
     expect(Buffer.from(inference.FinishRecord.decode(whole!.bytes).output).toString()).toBe("Hello world");
   });
 

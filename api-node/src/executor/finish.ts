@@ -1,9 +1,8 @@
-import { signMessage } from "@karat/client";
-import { fromBase64, fromHex, sha256, utf8 } from "@karat/common";
-import { inference, sign } from "@karat/proto";
+import type { Signed } from "@karat/client";
+import { fromBase64, fromHex, sha256, signDigest, utf8 } from "@karat/common";
+import { inference, sign, statementOf } from "@karat/proto";
 
 import type { Payload } from "../payloads/payload.ts";
-import type { CheckedRequest } from "./checks.ts";
 import type { MlEnd } from "./mlNode.ts";
 import type { MlFinishReason } from "./protocol.ts";
 
@@ -37,11 +36,19 @@ export function recordedAnswer(end: MlEnd, promptHash: string): RecordedAnswer {
   };
 }
 
+/** Whose answer it is, and what its receipt promised. */
+export interface AnswerOrigin {
+  readonly inferenceId: Uint8Array;
+  /** Operator address. */
+  readonly executor: string;
+  readonly receiptPromptTokens: number;
+}
+
 /** The finish record of an answer, whole: output, token ids and artifact included. */
-export function finishRecord(inferenceId: Uint8Array, answer: RecordedAnswer): inference.FinishRecord {
+export function finishRecord(origin: AnswerOrigin, answer: RecordedAnswer): inference.FinishRecord {
   const output = utf8(answer.text);
   return {
-    inferenceId,
+    ...origin,
     outputHash: sha256(output),
     artifactRoot: answer.artifactRoot,
     promptHash: answer.promptHash,
@@ -56,34 +63,43 @@ export function finishRecord(inferenceId: Uint8Array, answer: RecordedAnswer): i
 }
 
 /** The record of an answer that could not be given after the receipt: a miss without the wait. */
-export const failedFinish = (inferenceId: Uint8Array, code: string): inference.FinishRecord =>
-  inference.FinishRecord.fromPartial({ inferenceId, error: code });
+export const failedFinish = (origin: AnswerOrigin, code: string): inference.FinishRecord =>
+  inference.FinishRecord.fromPartial({ ...origin, error: code });
 
 /**
- * As it goes on chain: with its output in recording mode full, else by hashes only. Never with the artifact: a validator that could read
- * it there would not have to compute.
+ * As it goes on chain: with its output in recording mode full, unless that is too long; else by its root only. Never with the artifact: a
+ * validator that could read it there would not have to compute.
  */
-export function encodeForChain(record: inference.FinishRecord, recording: sign.RecordingMode): Uint8Array {
+export function encodeForChain(
+  record: inference.FinishRecord,
+  recording: sign.RecordingMode,
+  maxInlineBytes: number,
+): Uint8Array {
   const sealed = { ...record, artifact: new Uint8Array() };
-  const inline = recording === sign.RecordingMode.FULL;
+  const bytes = record.output.length + 4 * record.tokenIds.length;
+  const inline = recording === sign.RecordingMode.FULL && bytes <= maxInlineBytes;
   const bare = inline ? sealed : { ...sealed, output: new Uint8Array(), tokenIds: [] };
   return inference.FinishRecord.encode(bare).finish();
 }
 
-/** What validators may ask for: the request by its hash, and the whole finish record by its artifact root. */
-export function finishPayloads(request: string, checked: CheckedRequest, record: inference.FinishRecord): Payload[] {
+/** What validators may ask for: the request by its hash, and the whole finish record by the root of its statement. */
+export function finishPayloads(
+  request: { readonly hash: Uint8Array; readonly canonical: string },
+  root: Uint8Array,
+  record: inference.FinishRecord,
+): Payload[] {
   return [
-    { hash: checked.authorization.requestHash, bytes: utf8(request) },
-    { hash: record.artifactRoot, bytes: inference.FinishRecord.encode(record).finish() },
+    { hash: request.hash, bytes: utf8(request.canonical) },
+    { hash: root, bytes: inference.FinishRecord.encode(record).finish() },
   ];
 }
 
+/** The root by which the chain knows an answer. */
+export const rootOf = (chainId: string, record: inference.FinishRecord): Uint8Array =>
+  sha256(statementOf(chainId, record));
+
 /** The executor's signed statement of what it sent. */
-export function responseReceipt(chainId: string, executor: string, record: inference.FinishRecord, key: Uint8Array) {
-  const { inferenceId, outputHash, artifactRoot, promptTokens, completionTokens, finishReason } = record;
-  return signMessage(
-    "response",
-    { chainId, inferenceId, executor, outputHash, artifactRoot, promptTokens, completionTokens, finishReason },
-    key,
-  );
+export function responseReceipt(chainId: string, record: inference.FinishRecord, key: Uint8Array): Signed {
+  const bytes = statementOf(chainId, record);
+  return { bytes, signature: signDigest(sha256(bytes), key) };
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sha256, silentLogger, toHex, utf8 } from "@karat/common";
-import { inference, verification } from "@karat/proto";
+import { inference, statementOf, verification } from "@karat/proto";
 import { Router } from "express";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createApp } from "../network/app.ts";
@@ -55,27 +55,28 @@ test("a payload comes from the peer that has it, past one that lies and one that
   expect(await fetcher.fetch(toHex(sha256(bytes)), from)).toEqual(bytes);
 });
 
-test("a finish record is known by its artifact root", async () => {
-  const artifactRoot = sha256(utf8("root"));
-  const bytes = inference.FinishRecord.encode(
-    inference.FinishRecord.fromPartial({ artifactRoot, tokenIds: [1, 2] }),
-  ).finish();
-  await held.put({ hash: artifactRoot, bytes });
-  expect(await fetcher.fetch(toHex(artifactRoot), [holder.operator])).toEqual(bytes);
+test("a finish record is known by the root of its statement", async () => {
+  const record = inference.FinishRecord.fromPartial({ executor: holder.operator, tokenIds: [1, 2] });
+  const bytes = inference.FinishRecord.encode(record).finish();
+  const root = sha256(statementOf(view.chainId, record));
+  await held.put({ hash: root, bytes }, { hash: sha256(root), bytes });
+  expect(await fetcher.fetch(toHex(root), [holder.operator])).toEqual(bytes);
+  expect(await fetcher.fetch(toHex(sha256(root)), [holder.operator])).toBeUndefined();
 });
 
 test("an artifact opens to a validator when its own values are committed, to all when the check is over", async () => {
   const { PENDING, COMMITTEE, VALID } = verification.CheckStatus;
-  const artifactRoot = sha256(utf8("root"));
+  const artifactRoot = sha256(utf8("artifact root"));
   const record = inference.FinishRecord.fromPartial({
     inferenceId: sha256(utf8("id")),
     artifactRoot,
     tokenIds: [1, 2],
     artifact: utf8("artifact"),
   });
-  await held.put({ hash: artifactRoot, bytes: inference.FinishRecord.encode(record).finish() });
+  const root = sha256(statementOf(view.chainId, record));
+  await held.put({ hash: root, bytes: inference.FinishRecord.encode(record).finish() });
   const seen = async (): Promise<string> => {
-    const bytes = await fetcher.fetch(toHex(artifactRoot), [holder.operator]);
+    const bytes = await fetcher.fetch(toHex(root), [holder.operator]);
     const { tokenIds, artifact } = inference.FinishRecord.decode(bytes!);
     expect(tokenIds).toEqual([1, 2]);
     return new TextDecoder().decode(artifact);

@@ -1,5 +1,5 @@
 import { type Logger, messageOf, sha256, toHex } from "@karat/common";
-import { inference } from "@karat/proto";
+import { inference, statementOf } from "@karat/proto";
 import { Agent, request } from "undici";
 import type { ChainView } from "../chain/view.ts";
 import type { PeerAuthentication } from "../peers/authentication.ts";
@@ -37,7 +37,7 @@ export class PayloadFetcher {
     for (const operator of operators) {
       try {
         const bytes = await this.#ask(operator, hash);
-        const found = bytes && fit(hash, bytes);
+        const found = bytes && fit(this.#options.view.chainId, hash, bytes);
         if (found === "whole") return bytes;
         if (found === "sealed") sealed ??= bytes;
       } catch (error) {
@@ -68,13 +68,13 @@ export class PayloadFetcher {
   }
 }
 
-/** A request is known by the hash of its bytes, a finish record by the artifact root in it; undefined where it is neither. */
-function fit(hash: string, bytes: Uint8Array): "whole" | "sealed" | undefined {
+/** A request is known by the hash of its bytes, a finish record by that of its statement; undefined where it is neither. */
+function fit(chainId: string, hash: string, bytes: Uint8Array): "whole" | "sealed" | undefined {
   if (toHex(sha256(bytes)) === hash) return "whole";
   try {
-    const { artifactRoot, artifact } = inference.FinishRecord.decode(bytes);
-    if (toHex(artifactRoot) !== hash) return undefined;
-    return artifact.length > 0 ? "whole" : "sealed";
+    const record = inference.FinishRecord.decode(bytes);
+    if (toHex(sha256(statementOf(chainId, record))) !== hash) return undefined;
+    return record.artifact.length > 0 ? "whole" : "sealed";
   } catch {
     return undefined;
   }

@@ -6,7 +6,7 @@ import { type CheckReader, unsealed } from "./seal.ts";
 
 /**
  * `GET /karat/v1/payloads/{hash}` for signed peers: the canonical request by its hash, the encoded FinishRecord (output, token ids, artifact)
- * by the artifact's root. Bytes as they are, but without the artifact for whoever may not see it yet (`seal.ts`); 404 when they are not
+ * by the root of its statement. Bytes as they are, but without the artifact for whoever may not see it yet (`seal.ts`); 404 when they are not
  * kept (any more).
  */
 export function payloadRoutes(store: PayloadStore, authentication: PeerAuthentication, checkOf: CheckReader): Router {

@@ -3,11 +3,11 @@ import type { Database } from "lmdb";
 import type { NodeDatabase } from "../storage/database.ts";
 import { type NewRecord, type RecordSink, recordKey } from "./record.ts";
 
-/** The transaction that carries a record, and which of its messages does. */
+/** The transaction that carries a record, and its place among the records there. */
 export interface CarryingTx {
   readonly hash: string;
   readonly timeoutHeight: bigint;
-  readonly message: number;
+  readonly index: number;
 }
 
 /** A record on its way to the chain. */
@@ -17,6 +17,8 @@ export interface OutboxEntry extends NewRecord {
   /** Times that the chain did not know its inference yet, and times that a transaction of it alone was refused. */
   readonly unknownTries: number;
   readonly refusedTries: number;
+  /** Of a delivery that no longer awaits its finish: whether that says the same. */
+  readonly agrees?: boolean;
   /** The transaction it was last signed into; asked for before anything is sent anew. */
   readonly tx?: CarryingTx;
 }
@@ -31,6 +33,7 @@ export interface DeadLetter extends OutboxEntry {
 export interface Pending {
   readonly key: string;
   readonly deadlineHeight: bigint;
+  awaits: NewRecord["awaits"];
   notBefore: bigint;
   /** When it was handed on; undefined while it waits here. */
   handedOnMs: number | undefined;
@@ -59,11 +62,14 @@ export class Outbox implements RecordSink {
   /** Resolves when committed. The same record again is no second one. Throws `overloaded` when the outbox is full. */
   async add(record: NewRecord): Promise<void> {
     const key = recordKey(record.kind, record.inferenceId);
-    if (this.#pending.has(key)) return;
+    if (this.#pending.has(key)) {
+      await this.#hasten(key, record);
+      return;
+    }
     if (this.#pending.size >= MAX_ENTRIES) {
       throw new KaratError("overloaded", "Too many records wait for the chain.", { retry_after_s: 5 });
     }
-    const entry = { ...record, notBefore: 0n, unknownTries: 0, refusedTries: 0 };
+    const entry = { ...record, notBefore: record.notBefore ?? 0n, unknownTries: 0, refusedTries: 0 };
     this.#track(key, entry);
     try {
       await this.#entries.put(key, entry);
@@ -71,6 +77,32 @@ export class Outbox implements RecordSink {
       this.#pending.delete(key);
       throw error;
     }
+    for (const listener of this.#onAdded) listener();
+  }
+
+  /** What the chain had to show is there: a delivery that agrees with its finish or does not. It is due at once. */
+  async resolve(key: string, agrees: boolean): Promise<void> {
+    const entry = this.#entries.get(key);
+    const pending = this.#pending.get(key);
+    if (!entry || !pending) return;
+    pending.awaits = undefined;
+    const { awaits: _over, ...rest } = entry;
+    await this.#entries.put(key, { ...rest, agrees });
+    for (const listener of this.#onAdded) listener();
+  }
+
+  /**
+   * The earlier of the two counts. What is due at once replaces what would have waited: this node may have been called off as an
+   * executor by itself as the transfer agent, whose word is which executor it was.
+   */
+  async #hasten(key: string, { notBefore = 0n, awaits, record }: NewRecord): Promise<void> {
+    const entry = this.#entries.get(key);
+    const pending = this.#pending.get(key);
+    if (!entry || !pending || notBefore >= pending.notBefore) return;
+    pending.notBefore = notBefore;
+    pending.awaits = awaits;
+    const { awaits: _before, ...rest } = entry;
+    await this.#entries.put(key, { ...rest, record, notBefore, ...(awaits && { awaits }) });
     for (const listener of this.#onAdded) listener();
   }
 
@@ -139,14 +171,14 @@ export class Outbox implements RecordSink {
     for (const { key: at, value } of this.#dead.getRange({ reverse: true })) {
       if (value.key !== key) continue;
       await this.#dead.remove(at);
-      await this.add(value);
+      await this.add({ ...value, notBefore: 0n });
       return true;
     }
     return false;
   }
 
-  #track(key: string, { deadlineHeight, notBefore }: OutboxEntry): void {
-    this.#pending.set(key, { key, deadlineHeight, notBefore, handedOnMs: undefined });
+  #track(key: string, { deadlineHeight, notBefore, awaits }: OutboxEntry): void {
+    this.#pending.set(key, { key, deadlineHeight, awaits, notBefore, handedOnMs: undefined });
   }
 }
 

@@ -5,19 +5,28 @@ export interface NewRecord {
   readonly kind: RecordKind;
   /** 32 bytes. */
   readonly inferenceId: Uint8Array;
-  /** Encoded StartRecord, FinishRecord or DeliveryRecord. */
+  /** Encoded StartRecord, FinishRecord or DeliveryRecord, whole; what of it rides on chain is made of it when it is sent. */
   readonly record: Uint8Array;
   /** Last height at which the chain takes it. */
   readonly deadlineHeight: bigint;
-  /** With a finish: the start that the executor may send itself when the transfer agent did not. */
-  readonly start?: { readonly record: Uint8Array; readonly deadlineHeight: bigint };
+  /** First height at which it is sent; at once without it. */
+  readonly notBefore?: bigint;
+  /**
+   * What the chain has to show first. `start`: another node is to record it; when the chain shows it before `notBefore`, this one is
+   * not needed. `finish`: the delivery agrees with it or contradicts it.
+   */
+  readonly awaits?: "start" | "finish";
 }
 
 /** Where records go. Resolves when the record is safe on this machine, whatever happens to the queue or the chain. */
 export interface RecordSink {
+  /** The same record again is no second one; with an earlier `notBefore` it makes the first one earlier. */
   add(record: NewRecord): Promise<void>;
 }
 
 /** A kind and an inference are one record: the key under which it is kept and never sent twice at once. */
 export const recordKey = (kind: RecordKind, inferenceId: Uint8Array): string =>
   `${kind}-${Buffer.from(inferenceId).toString("hex")}`;
+
+/** The short id of the inference that a key is about. */
+export const refOfKey = (key: string): bigint => BigInt(`0x${key.slice(key.indexOf("-") + 1).slice(0, 16)}`);

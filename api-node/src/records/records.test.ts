@@ -2,18 +2,21 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KaratError, sha256, silentLogger, toHex, utf8 } from "@karat/common";
-import { inference } from "@karat/proto";
+import { encodeSigned, inference, refOf, sign } from "@karat/proto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type NodeDatabase, openDatabase } from "../storage/database.ts";
-import { FakeSender } from "../testing/fakeSender.ts";
+import { FakeSender, fakeCompact } from "../testing/fakeSender.ts";
 import { RedisServer, requireRedis } from "../testing/redisServer.ts";
 import { EmbeddedQueue } from "./embeddedQueue.ts";
 import type { JobQueue } from "./jobQueue.ts";
 import { Outbox } from "./outbox.ts";
+import { ProgressWatch } from "./progressWatch.ts";
 import { type NewRecord, recordKey } from "./record.ts";
 import { RedisQueue } from "./redisQueue.ts";
 import { Relay } from "./relay.ts";
 import { RecordWriter } from "./writer.ts";
+
+const writing = { compact: fakeCompact, chainId: () => "karat-1", operator: "karat1operator" };
 
 /** One process's record pipeline on a directory; `crash` leaves it as a kill would. */
 class Pipeline {
@@ -29,7 +32,14 @@ class Pipeline {
     this.queue = queue ?? new EmbeddedQueue(this.database, "records", silentLogger);
     const height = () => sender.height;
     const log = silentLogger;
-    this.writer = new RecordWriter({ outbox: this.outbox, sender: () => sender, height, log, lingerMs: 10 });
+    this.writer = new RecordWriter({
+      ...writing,
+      outbox: this.outbox,
+      sender: () => sender,
+      height,
+      log,
+      lingerMs: 10,
+    });
     const deliver = (key: string) => this.writer.deliver(key);
     const times = { tickMs: 20, leaseMs: 200, bypassAfterMs: 60_000 };
     this.relay = new Relay({ outbox: this.outbox, queue: this.queue, deliver, height, log, ...times });
@@ -58,6 +68,8 @@ const finish = (n: number, more: Partial<NewRecord> = {}): NewRecord => ({
   deadlineHeight: 1_000n,
   ...more,
 });
+/** As the chain names it. */
+const shortOf = (key: string): string => key.slice(0, key.indexOf("-") + 17);
 const keyOf = (kind: NewRecord["kind"], n: number): string => recordKey(kind, idOf(n));
 
 let directory: string;
@@ -93,7 +105,14 @@ describe("records", () => {
     const database = openDatabase(directory);
     const outbox = new Outbox(database);
     const height = () => sender.height;
-    const writer = new RecordWriter({ outbox, sender: () => sender, height, log: silentLogger, lingerMs: 1 });
+    const writer = new RecordWriter({
+      ...writing,
+      outbox,
+      sender: () => sender,
+      height,
+      log: silentLogger,
+      lingerMs: 1,
+    });
     const key = keyOf("finish", 1);
     const defer = outbox.defer.bind(outbox);
     let next: Promise<void> | undefined;
@@ -132,12 +151,38 @@ describe("records", () => {
     const outbox = new Outbox(database);
     const height = () => sender.height;
     const bounds = { lingerMs: 10, batchRecords: 1_000, maxRecords: 4 };
-    const writer = new RecordWriter({ outbox, sender: () => sender, height, log: silentLogger, ...bounds });
+    const writer = new RecordWriter({
+      ...writing,
+      outbox,
+      sender: () => sender,
+      height,
+      log: silentLogger,
+      ...bounds,
+    });
     const numbers = [1, 2, 3, 4];
     await Promise.all(numbers.flatMap((n) => [outbox.add(finish(n)), outbox.add(start(n))]));
     const keys = [...numbers.map((n) => keyOf("finish", n)), ...numbers.map((n) => keyOf("start", n))];
     await Promise.all(keys.map((key) => writer.deliver(key)));
-    expect(sender.recorded).toEqual([...keys.slice(4), ...keys.slice(0, 4)]);
+    expect(sender.recorded).toEqual([...keys.slice(4), ...keys.slice(0, 4)].map(shortOf));
+    await writer.close(1_000);
+    await database.close();
+  });
+
+  test("of an outage are on chain within few transactions, starts first: anchors do not wait", async () => {
+    const database = openDatabase(directory);
+    const outbox = new Outbox(database);
+    const height = () => sender.height;
+    const bounds = { lingerMs: 10, batchRecords: 100_000 };
+    const from = () => sender;
+    const writer = new RecordWriter({ ...writing, outbox, sender: from, height, log: silentLogger, ...bounds });
+    const backlog = Array.from({ length: 2_000 }, (_, n) => n);
+    await Promise.all(backlog.flatMap((n) => [outbox.add(finish(n)), outbox.add(start(n))]));
+    let startsIn = 0;
+    sender.before = () => {
+      if (sender.recorded.filter((name) => name.startsWith("start")).length < 2_000) startsIn++;
+    };
+    await Promise.all([...outbox.pending()].map(({ key }) => writer.deliver(key)));
+    expect([startsIn, sender.transactions, outbox.size]).toEqual([4, 8, 0]);
     await writer.close(1_000);
     await database.close();
   });
@@ -166,7 +211,7 @@ describe("records", () => {
     const made = pipeline();
     await Promise.all([made.outbox.add(start(1)), made.outbox.add(start(1)), made.outbox.add(start(1))]);
     await settled(made);
-    expect(sender.recorded).toEqual([keyOf("start", 1)]);
+    expect(sender.recorded).toEqual([shortOf(keyOf("start", 1))]);
   });
 
   test("of an inference that is not started yet wait for the next block", async () => {
@@ -178,20 +223,31 @@ describe("records", () => {
     await vi.waitFor(() => expect(sender.recorded).toHaveLength(1));
     sender.height += 1n;
     await settled(made);
-    expect(sender.recorded).toEqual([keyOf("start", 1), keyOf("finish", 1)]);
+    expect(sender.recorded).toEqual([shortOf(keyOf("start", 1)), shortOf(keyOf("finish", 1))]);
   });
 
-  test("an executor sends the start itself when its transfer agent does not, after three blocks", async () => {
+  test("that are due at once replace what would have waited: a node that called itself off as executor", async () => {
     const made = pipeline();
-    await made.outbox.add(finish(1, { start: { record: startBytes(1), deadlineHeight: 1_000n } }));
-    for (let tries = 1; tries <= 3; tries++) {
-      const seen = () => expect(made.outbox.get(keyOf("finish", 1))?.unknownTries).toBe(tries);
-      await vi.waitFor(seen, 5_000);
-      if (tries < 3) expect(sender.recorded).toEqual([]);
-      sender.height += 1n;
-    }
+    const other = inference.StartRecord.fromPartial({ authorization: authorizationOf(1), signature: idOf(9) });
+    await made.outbox.add({ ...start(1), notBefore: 102n });
+    await made.outbox.add({ ...start(1), record: inference.StartRecord.encode(other).finish(), notBefore: 101n });
+    expect(made.outbox.get(keyOf("start", 1))).toMatchObject({ notBefore: 101n });
+    await made.outbox.add({ ...start(1), notBefore: 103n });
+    const kept = inference.StartRecord.decode(made.outbox.get(keyOf("start", 1))!.record);
+    expect(toHex(kept.signature)).toBe(toHex(idOf(9)));
+  });
+
+  test("that may wait go out when their height comes, or with what makes them due", async () => {
+    const made = pipeline();
+    await made.outbox.add({ ...start(1), notBefore: 102n });
+    await made.outbox.add({ ...start(2), notBefore: 102n });
+    await made.outbox.add(start(2));
+    await made.outbox.add(finish(2));
+    await vi.waitFor(() => expect(made.outbox.size).toBe(1));
+    expect(sender.recorded).toEqual([shortOf(keyOf("start", 2)), shortOf(keyOf("finish", 2))]);
+    sender.height = 102n;
     await settled(made);
-    expect(sender.recorded).toEqual([keyOf("start", 1), keyOf("finish", 1)]);
+    expect(sender.recorded.at(-1)).toBe(shortOf(keyOf("start", 1)));
   });
 
   test("are given up after their deadline, visibly, and can be put back", async () => {
@@ -205,20 +261,21 @@ describe("records", () => {
       }, 5_000);
     }
     await settled(made);
-    expect(made.outbox.deadLetters(10)).toMatchObject([{ key: keyOf("finish", 1), reason: "deadline_passed" }]);
+    await vi.waitFor(() =>
+      expect(made.outbox.deadLetters(10)).toMatchObject([{ key: keyOf("finish", 1), reason: "deadline_passed" }]),
+    );
     sender.height = 100n;
     await made.outbox.add(start(1));
     expect(await made.outbox.revive(keyOf("finish", 1))).toBe(true);
     await settled(made);
-    expect(sender.recorded).toContain(keyOf("finish", 1));
+    expect(sender.recorded).toContain(shortOf(keyOf("finish", 1)));
     expect(made.outbox.deadCount).toBe(0);
   });
 
   test("a bad one does not hold up those that ride with it", async () => {
-    const bad = toHex(authorizationOf(3));
+    const bad = toHex(idOf(3));
     sender.before = (messages) => {
-      const records = messages.flatMap(({ value }) => value.records) as inference.StartRecord[];
-      if (records.some(({ authorization }) => toHex(authorization) === bad)) {
+      if (messages.some(({ value }) => value.starts.some(({ nonce }) => toHex(nonce) === bad))) {
         throw new KaratError("tx_refused", "by script", { code: 2, codespace: "sdk", log: "malformed" });
       }
     };
@@ -226,7 +283,117 @@ describe("records", () => {
     await Promise.all(Array.from({ length: 8 }, (_, n) => made.outbox.add(start(n))));
     await vi.waitFor(() => expect(sender.recorded).toHaveLength(7), 5_000);
     await settledInTime(made);
-    expect(made.outbox.deadLetters(10)).toMatchObject([{ key: keyOf("start", 3) }]);
+    await vi.waitFor(() => expect(made.outbox.deadLetters(10)).toMatchObject([{ key: keyOf("start", 3) }]));
+  });
+});
+
+describe("what waits for the chain", () => {
+  const statement = {
+    chainId: "karat-1",
+    inferenceId: idOf(1),
+    executor: "karat1x",
+    outputHash: idOf(2),
+    artifactRoot: idOf(3),
+    promptHash: idOf(4),
+    promptTokens: 5,
+    completionTokens: 6,
+    finishReason: sign.FinishReason.STOP,
+  };
+  const response = encodeSigned("response", statement);
+  const counts = { promptTokens: 5, completionTokens: 6, finishReason: sign.FinishReason.STOP };
+  const progressOf = (change: Partial<inference.Progress> = {}): inference.Progress => ({
+    ref: refOf(idOf(1)),
+    status: inference.InferenceStatus.FINISHED,
+    root: sha256(response),
+    ...counts,
+    delivered: false,
+    ...change,
+  });
+  const delivery = (complete = true): NewRecord => ({
+    kind: "delivery",
+    inferenceId: idOf(1),
+    record: inference.DeliveryRecord.encode({
+      inferenceId: idOf(1),
+      root: complete ? sha256(response) : new Uint8Array(),
+      complete,
+      response: complete ? response : new Uint8Array(),
+      responseSignature: new Uint8Array(complete ? 64 : 0),
+    }).finish(),
+    deadlineHeight: 1_000n,
+    awaits: "finish",
+  });
+  const look = async (made: Pipeline, ...answers: inference.Progress[]): Promise<bigint[]> => {
+    const asked: bigint[] = [];
+    const progress = async (refs: readonly bigint[]) => {
+      asked.push(...refs);
+      return answers;
+    };
+    await new ProgressWatch({ outbox: made.outbox, progress, log: silentLogger }).look();
+    return asked;
+  };
+  const sent: inference.MsgRecords[] = [];
+  beforeEach(() => {
+    sent.length = 0;
+    sender.before = (messages) => void sent.push(...messages.map(({ value }) => value));
+  });
+
+  test("a delivery waits for its finish, and says no more than that it agrees with it", async () => {
+    const made = pipeline();
+    await made.outbox.add(start(1));
+    await settled(made);
+    await made.outbox.add(delivery());
+    expect(await look(made)).toEqual([refOf(idOf(1))]);
+    await look(made, progressOf({ status: inference.InferenceStatus.STARTED, root: new Uint8Array() }));
+    expect(made.outbox.size).toBe(1);
+    await look(made, progressOf());
+    await settled(made);
+    expect(sent.at(-1)).toMatchObject({ delivered: [refOf(idOf(1))], deliveredInPart: [], deliveries: [] });
+  });
+
+  test("what a client left before its end is delivered in part", async () => {
+    const made = pipeline();
+    await made.outbox.add(start(1));
+    await settled(made);
+    await made.outbox.add(delivery(false));
+    await look(made, progressOf({ root: idOf(9) }));
+    await settled(made);
+    expect(sent.at(-1)).toMatchObject({ delivered: [], deliveredInPart: [refOf(idOf(1))], deliveries: [] });
+  });
+
+  test.each([
+    ["another root", { root: idOf(9) }],
+    ["counts that its statement has not", { completionTokens: 7 }],
+  ])("a finish with %s is met with what its executor signed", async (_, change) => {
+    const made = pipeline();
+    await made.outbox.add(start(1));
+    await settled(made);
+    await made.outbox.add(delivery());
+    await look(made, progressOf(change));
+    await settled(made);
+    const [said] = sent.at(-1)!.deliveries;
+    expect(sent.at(-1)!.delivered).toEqual([]);
+    expect([said!.complete, toHex(said!.response), said!.root.length]).toEqual([true, toHex(response), 0]);
+  });
+
+  test("is dropped where there is nothing left to say: missed, or delivered before a crash", async () => {
+    for (const change of [{ status: inference.InferenceStatus.MISSED }, { delivered: true }]) {
+      const made = pipeline();
+      await made.outbox.add(delivery());
+      await look(made, progressOf(change));
+      expect(made.outbox.size).toBe(0);
+      await stop(made);
+    }
+    expect(sent).toEqual([]);
+  });
+
+  test("a transfer agent sends the start only when the chain does not show its executor's", async () => {
+    const made = pipeline();
+    await made.outbox.add({ ...start(1), awaits: "start", notBefore: 103n });
+    await made.outbox.add({ ...start(2), awaits: "start", notBefore: 103n });
+    await look(made, progressOf({ status: inference.InferenceStatus.STARTED }));
+    sender.height = 103n;
+    await settled(made);
+    expect(sender.recorded).toEqual([shortOf(keyOf("start", 2))]);
   });
 });
 
@@ -244,7 +411,7 @@ describe("exactly once", () => {
     expect(sender.transactions).toBe(0); // it may be about to get in
     sender.height += 1n;
     await settled(second);
-    expect(sender.recorded).toEqual([keyOf("start", 1)]);
+    expect(sender.recorded).toEqual([shortOf(keyOf("start", 1))]);
     expect(sender.transactions).toBe(1);
   });
 
@@ -258,7 +425,7 @@ describe("exactly once", () => {
     sender.height += 1n;
     await settled(pipeline());
     expect(sender.transactions).toBe(1);
-    expect(sender.recorded).toEqual([keyOf("start", 1)]);
+    expect(sender.recorded).toEqual([shortOf(keyOf("start", 1))]);
   });
 
   test("when it dies while it notes the results of a transaction", async () => {
@@ -266,7 +433,7 @@ describe("exactly once", () => {
     const first = pipeline();
     await Promise.all([first.outbox.add(start(1)), first.outbox.add(start(2)), first.outbox.add(finish(1))]);
     await vi.waitFor(() => expect(sender.transactions).toBe(1), 5_000);
-    await vi.waitFor(() => expect(first.outbox.get(keyOf("finish", 1))?.tx?.message).toBe(1), 5_000);
+    await vi.waitFor(() => expect(first.outbox.get(keyOf("finish", 1))?.tx?.index).toBe(2), 5_000);
     for (const n of [1, 2]) await first.outbox.remove(keyOf("start", n));
     await stop(first);
     sender.loseAnswer = false;
@@ -283,7 +450,7 @@ describe("exactly once", () => {
     await first.outbox.add(start(1));
     await stop(first);
     await settled(pipeline());
-    expect(sender.recorded).toEqual([keyOf("start", 1)]);
+    expect(sender.recorded).toEqual([shortOf(keyOf("start", 1))]);
   });
 });
 
@@ -299,7 +466,7 @@ describe.runIf(requireRedis())("with Redis", () => {
       await made.outbox.add(start(2)); // a request is not held up
       await redis.up();
       await vi.waitFor(() => expect(made.outbox.size).toBe(0), { timeout: 15_000, interval: 50 });
-      expect(sender.recorded).toEqual([keyOf("start", 1), keyOf("start", 2)]);
+      expect(sender.recorded).toEqual([shortOf(keyOf("start", 1)), shortOf(keyOf("start", 2))]);
       await stop(made);
     } finally {
       await redis.close();

@@ -98,6 +98,7 @@ export class Relay {
         continue;
       }
       const { handedOnMs } = pending;
+      if (pending.awaits === "finish") continue;
       if ((handedOnMs !== undefined && now - handedOnMs < leaseMs) || pending.notBefore > (at ?? 0n)) continue;
       due.push(pending);
       if (due.length < MAX_RECORDS) continue;

@@ -1,8 +1,12 @@
-/** Codes of the chain's `inference` module, as its RecordResult carries them (append-only there). */
+/** Codes of the chain's `inference` module, as its refusals carry them (append-only there). */
 export const RECORD_CODE = {
   ok: 0,
   /** The sender is not who may send this record: for a finish, the inference is another executor's. */
   wrongSender: 11,
+  /** The inference was started with another receipt. */
+  alreadyStarted: 21,
   /** No start with this id is on chain (yet). */
   unknownInference: 22,
+  /** There is no finish (yet) that a delivery could agree with. */
+  notFinished: 31,
 } as const;

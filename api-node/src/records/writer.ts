@@ -1,8 +1,8 @@
 import type { SentTx, TxSender } from "@karat/client";
-import { isKaratError, type Logger, messageOf } from "@karat/common";
-import { inference, typeUrls } from "@karat/proto";
+import { isKaratError, type Logger, messageOf, sha256 } from "@karat/common";
+import { inference, type OpenBatch, typeUrls } from "@karat/proto";
+import { openBatchOf } from "./openBatch.ts";
 import type { Outbox, OutboxEntry } from "./outbox.ts";
-import { type RecordKind, recordKey } from "./record.ts";
 import { RECORD_CODE } from "./resultCodes.ts";
 
 /** The part of TxSender that the writer uses. */
@@ -12,6 +12,11 @@ export interface WriterOptions {
   readonly outbox: Outbox;
   /** Throws `chain_unavailable` while there is no connection. */
   readonly sender: () => RecordSender;
+  /** What rides on chain of a batch. Throws `chain_unavailable` where it has to ask the chain and cannot. */
+  readonly compact: (batch: OpenBatch) => Promise<inference.MsgRecords>;
+  readonly chainId: () => string;
+  /** Operator address of the participant. */
+  readonly operator: string;
   readonly height: () => bigint | undefined;
   readonly log: Logger;
   /** A transaction goes out with this many records, or after this long with fewer. */
@@ -27,18 +32,17 @@ interface Item extends OutboxEntry {
   readonly key: string;
 }
 
-/** With the message of its transaction that carries it. */
+/** With its place among the records of its transaction. */
 interface PlacedItem extends Item {
-  readonly message: number;
+  readonly index: number;
 }
 
-/** Tries in blocks before the executor sends the start itself, and before a record without its inference is given up. */
-const START_AFTER_TRIES = 3;
+/** Tries in blocks before a record without its inference is given up. */
 const MAX_UNKNOWN_TRIES = 30;
 const MAX_REFUSED_TRIES = 5;
 // About twice what records were measured to use; protocol messages pay nothing, but the limits share a block's gas.
 const GAS_BASE = 100_000n;
-const GAS_PER_RECORD = 60_000n;
+const GAS_PER_RECORD = 40_000n;
 const GAS_PER_BYTE = 25n;
 /** Short, for a start has to be in before its anchor is too old: after a crash that leaves time for further tries. */
 const TIMEOUT_BLOCKS = 5n;
@@ -58,7 +62,7 @@ export class RecordWriter {
   readonly #stop = new AbortController();
 
   constructor(options: WriterOptions) {
-    const bounds = { batchRecords: 64, lingerMs: 150, maxRecords: 192, maxBytes: 768 * 1024 };
+    const bounds = { batchRecords: 64, lingerMs: 150, maxRecords: 512, maxBytes: 768 * 1024 };
     this.#options = { ...bounds, onBatch: () => undefined, ...options };
   }
 
@@ -113,6 +117,11 @@ export class RecordWriter {
       fates.set(key, fate);
       this.#inFlight.set(key, fate.promise);
       if (!entry) continue; // settled by an earlier try
+      if (isOfAnother(entry)) {
+        // It would be taken for the start of the whole order, and leave a miss behind.
+        await this.#options.outbox.bury(key, "names no inference that can be started", this.#options.height() ?? 0n);
+        continue;
+      }
       items.push({ ...entry, key });
       bytes += entry.record.length;
     }
@@ -155,7 +164,7 @@ export class RecordWriter {
         for (const { tx: _gone, ...item } of carried) fresh.push(item);
       } else
         await this.#apply(
-          carried.map((item) => ({ ...item, message: item.tx!.message })),
+          carried.map((item) => ({ ...item, index: item.tx!.index })),
           outcome,
         );
     }
@@ -166,15 +175,17 @@ export class RecordWriter {
   async #send(items: readonly Item[]): Promise<void> {
     const { sender, outbox, log, onBatch } = this.#options;
     const writer = sender();
-    const messages = messagesOf(writer.address, items);
-    const placed = items.map((item) => ({ ...item, message: messages.findIndex(({ kind }) => kind === item.kind) }));
+    const { chainId, operator, compact } = this.#options;
+    const { batch, order } = openBatchOf(items, chainId(), { sender: writer.address, operator });
+    const placed = order.map((item, index) => ({ ...item, index }));
+    const value = await compact(batch);
     try {
-      const sent = await writer.send(messages, {
+      const sent = await writer.send([{ typeUrl: typeUrls.records, value }], {
         gas: gasOf(items),
         timeoutBlocks: TIMEOUT_BLOCKS,
         signal: this.#stop.signal,
         onSigned: ({ hash, timeoutHeight }) =>
-          outbox.signedInto(new Map(placed.map(({ key, message }) => [key, { hash, timeoutHeight, message }]))),
+          outbox.signedInto(new Map(placed.map(({ key, index }) => [key, { hash, timeoutHeight, index }]))),
       });
       onBatch(items.length);
       await this.#apply(placed, sent);
@@ -195,19 +206,20 @@ export class RecordWriter {
   /** The chain's result of each record. */
   async #apply(items: readonly PlacedItem[], tx: SentTx): Promise<void> {
     const { outbox, log } = this.#options;
-    const results = resultsOf(items, tx);
+    const resultOf = resultsOf(tx);
     // At once, so that they are one commit of the outbox: after an outage thousands wait, and their deadlines run.
     await Promise.all(
       items.map(async (item) => {
-        const result = results.get(item.key);
-        if (result?.code === RECORD_CODE.ok) await outbox.remove(item.key);
-        else if (result?.code === RECORD_CODE.unknownInference) await this.#unknown(item, tx.height);
-        else if (result?.code === RECORD_CODE.wrongSender && item.kind === "finish") {
+        const { code, log: why } = resultOf(item.index);
+        if (code === RECORD_CODE.ok) await outbox.remove(item.key);
+        else if (code === RECORD_CODE.unknownInference || code === RECORD_CODE.notFinished) {
+          await this.#unknown(item, tx.height);
+        } else if (isLost(item, code)) {
           // Hedged: another executor's receipt was first, and the word of it came after the first token here.
           log.info({ record: item.key }, "Another executor got the inference; the record is dropped.");
           await outbox.remove(item.key);
         } else {
-          const reason = result ? `inference/${result.code}: ${result.log}` : "no result in the transaction's response";
+          const reason = `inference/${code}: ${why}`;
           log.warn({ record: item.key, reason }, "The chain refused a record.");
           await outbox.bury(item.key, reason, tx.height);
         }
@@ -215,16 +227,13 @@ export class RecordWriter {
     );
   }
 
-  /** Its start is not there yet: wait a block; in the end an executor that has it all sends the start itself. */
+  /** What it follows on is not there yet: wait a block. */
   async #unknown(item: Item, height: bigint): Promise<void> {
     const { outbox } = this.#options;
     const unknownTries = item.unknownTries + 1;
     if (unknownTries >= MAX_UNKNOWN_TRIES) {
       await outbox.bury(item.key, "its inference was never started", height);
       return;
-    }
-    if (unknownTries === START_AFTER_TRIES && item.start) {
-      await outbox.add({ kind: "start", inferenceId: item.inferenceId, ...item.start });
     }
     await outbox.defer(item.key, height + 1n, { unknownTries });
   }
@@ -251,30 +260,20 @@ export class RecordWriter {
   }
 }
 
-/** Starts before finishes before deliveries, so that all records of an inference can ride in one transaction. */
-const MESSAGES = [
-  ["start", typeUrls.startInferences, inference.StartRecord, inference.MsgStartInferencesResponse],
-  ["finish", typeUrls.finishInferences, inference.FinishRecord, inference.MsgFinishInferencesResponse],
-  ["delivery", typeUrls.deliverInferences, inference.DeliveryRecord, inference.MsgDeliverInferencesResponse],
-] as const satisfies readonly (readonly [RecordKind, string, unknown, unknown])[];
+/** A start whose id is not that of its authorization. */
+const isOfAnother = ({ kind, record, inferenceId }: OutboxEntry): boolean =>
+  kind === "start" && !equalBytes(sha256(inference.StartRecord.decode(record).authorization), inferenceId);
 
-function messagesOf(sender: string, items: readonly Item[]) {
-  return MESSAGES.flatMap(([kind, typeUrl, codec]) => {
-    const records = items.filter((item) => item.kind === kind).map(({ record }) => codec.decode(record));
-    return records.length === 0 ? [] : [{ kind, typeUrl, value: { sender, records } }];
-  });
-}
+const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-/** Of the given items only: others of the same transaction may have their result already. */
-function resultsOf(items: readonly PlacedItem[], { responses }: SentTx): Map<string, inference.RecordResult> {
-  const results = new Map<string, inference.RecordResult>();
-  for (const [kind, , , response] of MESSAGES) {
-    const carrying = items.find((item) => item.kind === kind)?.message;
-    const bytes = carrying === undefined ? undefined : responses[carrying];
-    if (!bytes) continue;
-    for (const result of response.decode(bytes).results) results.set(recordKey(kind, result.inferenceId), result);
-  }
-  return results;
+const isLost = ({ kind }: Item, code: number): boolean =>
+  (kind === "finish" && code === RECORD_CODE.wrongSender) || (kind === "start" && code === RECORD_CODE.alreadyStarted);
+
+/** The chain's word on each record of a transaction, by its place: it names those that it refused. */
+function resultsOf({ responses }: SentTx): (index: number) => { readonly code: number; readonly log: string } {
+  const { refusals } = inference.MsgRecordsResponse.decode(responses[0] ?? new Uint8Array());
+  const byIndex = new Map(refusals.map((refusal) => [refusal.index, refusal]));
+  return (index) => byIndex.get(index) ?? { code: RECORD_CODE.ok, log: "" };
 }
 
 function gasOf(items: readonly Item[]): bigint {

@@ -1,16 +1,18 @@
 import type { SendOptions, SentTx } from "@karat/client";
 import { KaratError, sha256, toHex, utf8 } from "@karat/common";
-import { inference, typeUrls } from "@karat/proto";
+import { compactRecords, inference, type OpenBatch, refOf, sign } from "@karat/proto";
+import type { RecordKind } from "../records/record.ts";
 import type { RecordSender } from "../records/writer.ts";
 
 interface Message {
   readonly typeUrl: string;
-  readonly value: { records: readonly object[] };
+  readonly value: inference.MsgRecords;
 }
 
 /** A chain that takes records, with the rules that matter to the writer: starts first, each record once. */
 export class FakeSender implements RecordSender {
   readonly address = "karat1node";
+  /** Kinds and short ids in hex, in the order in which they got there. */
   readonly recorded: string[] = [];
   /** Number of transactions that got into a block. */
   transactions = 0;
@@ -23,7 +25,7 @@ export class FakeSender implements RecordSender {
   /** Inferences are other executors': finishes are refused. */
   taken = false;
   height = 100n;
-  readonly #started = new Set<string>();
+  readonly #started = new Set<bigint>();
   readonly #sent = new Map<string, SentTx>();
 
   async send(messages: readonly object[], options: SendOptions = {}): Promise<SentTx> {
@@ -49,20 +51,28 @@ export class FakeSender implements RecordSender {
     return this.#sent.get(hash) ?? (this.height > timeoutHeight ? "expired" : "pending");
   }
 
-  #deliver({ typeUrl, value }: Message): Uint8Array {
-    const kind =
-      typeUrl === typeUrls.startInferences ? "start" : typeUrl === typeUrls.finishInferences ? "finish" : "delivery";
-    const results = value.records.map((record) => {
-      const inferenceId =
-        kind === "start"
-          ? sha256((record as inference.StartRecord).authorization)
-          : (record as inference.FinishRecord).inferenceId;
-      const id = toHex(inferenceId);
-      if (kind === "start") this.#started.add(id);
-      const code = this.taken && kind === "finish" ? 11 : this.#started.has(id) ? 0 : 22;
-      if (code === 0 && !this.recorded.includes(`${kind}-${id}`)) this.recorded.push(`${kind}-${id}`);
-      return { inferenceId, code, log: "" };
+  #deliver({ value }: Message): Uint8Array {
+    const records: [kind: RecordKind, ref: bigint][] = [
+      ...value.starts.map(({ nonce }): [RecordKind, bigint] => ["start", refOf(nonce)]),
+      ...value.finishes.map(({ ref }): [RecordKind, bigint] => ["finish", ref]),
+      ...[...value.delivered, ...value.deliveredInPart].map((ref): [RecordKind, bigint] => ["delivery", ref]),
+      ...value.deliveries.map(({ inferenceId }): [RecordKind, bigint] => ["delivery", refOf(inferenceId)]),
+    ];
+    const refusals = records.flatMap(([kind, ref], index) => {
+      if (kind === "start") this.#started.add(ref);
+      const code = this.taken && kind === "finish" ? 11 : this.#started.has(ref) ? 0 : 22;
+      const name = `${kind}-${ref.toString(16).padStart(16, "0")}`;
+      if (code === 0 && !this.recorded.includes(name)) this.recorded.push(name);
+      return code === 0 ? [] : [{ index, code, log: "" }];
     });
-    return inference.MsgStartInferencesResponse.encode({ results }).finish();
+    return inference.MsgRecordsResponse.encode({ refusals }).finish();
   }
+}
+
+/** What rides of a batch whose starts hold anything as authorization: its SHA-256 in the place of the nonce. */
+export async function fakeCompact({ sender, starts = [], ...batch }: OpenBatch): Promise<inference.MsgRecords> {
+  const numbers = { account: () => ({ number: 0n, keyKnown: true }), participant: () => 1, model: () => 1 };
+  const message = compactRecords({ sender, ...batch }, numbers, sign.Sampling.fromPartial({}));
+  const entries = starts.map(({ authorization }) => inference.StartEntry.fromPartial({ nonce: sha256(authorization) }));
+  return { ...message, starts: entries };
 }

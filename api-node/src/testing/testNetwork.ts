@@ -6,7 +6,7 @@ import { MlPool } from "../executor/mlPool.ts";
 import type { NodeIdentity } from "../identity.ts";
 import { type ApiNode, type ApiNodeOptions, createApiNode } from "../node.ts";
 import type { Payload } from "../payloads/payload.ts";
-import type { NewRecord } from "../records/record.ts";
+import { type NewRecord, recordKey } from "../records/record.ts";
 import { FakeMlNode, type MlScript } from "./fakeMlNode.ts";
 import { FakeView, newIdentity } from "./fakeView.ts";
 
@@ -55,7 +55,15 @@ export class TestNetwork {
         identity,
         view: this.view,
         ml: pool,
-        records: { add: async (record) => void records.push(record) },
+        records: {
+          add: async (record) => {
+            const key = recordKey(record.kind, record.inferenceId);
+            const at = records.findIndex(({ kind, inferenceId }) => recordKey(kind, inferenceId) === key);
+            // As the outbox: what is due at once replaces what would have waited.
+            if (at < 0) records.push(record);
+            else if ((record.notBefore ?? 0n) < (records[at]!.notBefore ?? 0n)) records[at] = record;
+          },
+        },
         payloads: { put: async (...items) => void payloads.push(...items) },
         executed: new ExecutedIds(volatileIds),
         metrics: createMetrics({ process: false }),

@@ -32,6 +32,7 @@ const honest = {
   executor,
   outputHash: sha256(utf8("ab")),
   artifactRoot: sha256(utf8("root")),
+  promptHash: new Uint8Array(32),
   promptTokens: 4,
   completionTokens: 2,
   finishReason: sign.FinishReason.STOP,

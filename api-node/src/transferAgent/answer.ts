@@ -1,5 +1,5 @@
 import { verifyBytes } from "@karat/client";
-import { sha256, utf8 } from "@karat/common";
+import { sha256, toHex, utf8 } from "@karat/common";
 import { DOMAIN, sign } from "@karat/proto";
 import { compareBytes, cost } from "@karat/rules";
 import type { Candidate } from "../chain/candidates.ts";
@@ -46,6 +46,7 @@ export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefin
     response.executor === candidate.member.operator &&
     compareBytes(response.inferenceId, inferenceId) === 0 &&
     compareBytes(response.outputHash, outputHash) === 0 &&
+    toHex(response.promptHash) === end.prompt_hash &&
     response.promptTokens === promise.promptTokens &&
     response.completionTokens === tokens.length &&
     response.completionTokens === end.token_ids.length &&

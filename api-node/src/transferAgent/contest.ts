@@ -50,6 +50,7 @@ export class Contest {
   readonly #faults = new Map<string, { error: ErrorObject; count: number }>();
   /** Places that are still to be asked, in order. */
   #queue: number[];
+  #asked = 0;
   /** Set when an answer broke off. */
   #prefix: readonly number[] | undefined;
   /** Places that were busy since then: they may have room a moment later. */
@@ -113,6 +114,11 @@ export class Contest {
     return [...this.#places.keys()].some((place) => place !== attempt && !this.#broken.has(place));
   }
 
+  /** Executors that were asked so far. */
+  get asked(): number {
+    return this.#asked;
+  }
+
   /** The places before one, and why each was passed over. */
   skipsBefore(attempt: number): SkippedAttempt[] {
     return Array.from({ length: attempt }, (_, place) => this.#skips.get(place) ?? { attempt: place, reason: "slow" });
@@ -151,6 +157,7 @@ export class Contest {
   #ask(): void {
     const attempt = this.#queue.shift();
     if (attempt === undefined) return;
+    this.#asked++;
     const candidate = this.#places[attempt]!;
     const { executorOf, idleMs, timeouts } = this.#modules;
     const executor = candidate.member.operator;

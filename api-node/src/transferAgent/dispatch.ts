@@ -42,6 +42,8 @@ export interface Begun {
   readonly promise: sign.Receipt;
   /** Behind these tokens of another; undefined: it begins the answer. */
   readonly prefix: readonly number[] | undefined;
+  /** Others were asked, too: one that was called off may have given its promise. */
+  readonly contested: boolean;
 }
 
 /** It stopped in the middle, and another goes on, or nobody does. */
@@ -105,6 +107,7 @@ export async function* dispatch(
         receipt,
         promise,
         prefix: seam?.prefix,
+        contested: contest.asked > 1,
       };
       told.parts.push(part);
       try {

@@ -142,7 +142,7 @@ describe("failover", () => {
       (answer) => answer.response.headers.get("x-karat-attempts") === "2",
     );
     expect(response.headers.get("x-karat-executor")).toBe(me.identity.operator);
-    expect(peer.records.every(({ kind }) => kind === "finish")).toBe(true);
+    expect(peer.records.every(({ kind }) => kind === "finish")).toBe(true); // and no start, to its own harm
   });
 
   test("an executor whose server is gone is passed over", async () => {

@@ -3,14 +3,17 @@ import { fromBase64, fromHex, sha256, toBase64, toHex, utf8 } from "@karat/commo
 import { inference, sign } from "@karat/proto";
 
 import type { ChainView } from "../chain/view.ts";
-import { finishRecord } from "../executor/finish.ts";
+import { finishPayloads, finishRecord } from "../executor/finish.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { Payload } from "../payloads/payload.ts";
 import type { NewRecord } from "../records/record.ts";
 import type { Answered, Begun } from "./dispatch.ts";
 import type { Order } from "./orders.ts";
 
-/** What the transfer agent records when an executor has begun. */
+/**
+ * The executor's promise, for the chain. The executor records the start itself; the transfer agent does where the chain does not show it
+ * some blocks later, and at once where more than one executor was asked: its word says which of them it was.
+ */
 export function startRecord(view: ChainView, order: Order, begun: Begun): NewRecord {
   const { bytes, signature, message } = order.authorization;
   const { inferenceId } = begun;
@@ -20,44 +23,53 @@ export function startRecord(view: ChainView, order: Order, begun: Begun): NewRec
     signature,
     receipt: begun.receipt.receipt,
     receiptSignature: begun.receipt.signature,
-    skips: begun.skips.map(({ attempt, reason, busySignature }) => {
-      return { attempt, reason, busySignature: busySignature ?? new Uint8Array() };
-    }),
+    skips: begun.skips.map(({ reason, busySignature }) => ({
+      reason,
+      busySignature: busySignature ?? new Uint8Array(),
+    })),
     request: full ? utf8(order.request.canonical) : new Uint8Array(),
   }).finish();
-  const deadlineHeight = message.anchorHeight + view.params().maxAnchorAge;
-  return { kind: "start", inferenceId, record, deadlineHeight };
+  const { maxAnchorAge } = view.params();
+  const deadlineHeight = message.anchorHeight + maxAnchorAge;
+  const start = { kind: "start" as const, inferenceId, record, deadlineHeight };
+  return begun.contested ? start : { ...start, notBefore: view.height() + maxAnchorAge / 3n, awaits: "start" };
 }
 
-/** What it records of one part when it is complete, or broke off, or the client has gone. */
-export function deliveryRecord(begun: Begun, text: string, answer?: Answered): NewRecord {
-  const { inferenceId } = begun;
+/**
+ * What it records of one part when it is complete, or broke off, or the client has gone: compared with the finish first, which the
+ * executor records.
+ */
+export function deliveryRecord({ inferenceId, promise }: Begun, answer?: Answered): NewRecord {
   const record = inference.DeliveryRecord.encode({
     inferenceId,
-    outputHash: sha256(utf8(text)),
+    root: answer === undefined ? NONE : sha256(answer.end.response),
     complete: answer !== undefined,
-    response: answer?.end.response ?? new Uint8Array(),
-    responseSignature: answer?.end.response_signature ?? new Uint8Array(),
+    response: answer?.end.response ?? NONE,
+    responseSignature: answer?.end.response_signature ?? NONE,
   }).finish();
-  return { kind: "delivery", inferenceId, record, deadlineHeight: begun.promise.deadlineHeight };
+  const deadlineHeight = promise.deadlineHeight + DELIVERY_BLOCKS;
+  return { kind: "delivery", inferenceId, record, deadlineHeight, awaits: "finish" };
 }
 
+const NONE = new Uint8Array();
+/** The chain waits at least so long with the payment of a finish for the word of its transfer agent. */
+const DELIVERY_BLOCKS = 10n;
+
 /** The transfer agent keeps the payloads too: a validator has two places to ask. */
-export function deliveryPayloads(order: Order, answer: Answered): Payload[] {
-  const { end, response, part } = answer;
-  const record = finishRecord(part.inferenceId, {
-    finishReason: end.finish_reason,
-    promptTokens: response.promptTokens,
-    promptHash: fromHex(end.prompt_hash),
-    tokenIds: end.token_ids,
-    text: end.text,
-    artifact: fromBase64(end.artifact),
-    artifactRoot: response.artifactRoot,
-  });
-  return [
-    { hash: order.request.hash, bytes: utf8(order.request.canonical) },
-    { hash: response.artifactRoot, bytes: inference.FinishRecord.encode(record).finish() },
-  ];
+export function deliveryPayloads(order: Order, { end, response, part }: Answered): Payload[] {
+  const record = finishRecord(
+    { inferenceId: part.inferenceId, executor: response.executor, receiptPromptTokens: part.promise.promptTokens },
+    {
+      finishReason: end.finish_reason,
+      promptTokens: response.promptTokens,
+      promptHash: fromHex(end.prompt_hash),
+      tokenIds: end.token_ids,
+      text: end.text,
+      artifact: fromBase64(end.artifact),
+      artifactRoot: response.artifactRoot,
+    },
+  );
+  return finishPayloads(order.request, sha256(end.response), record);
 }
 
 /** The field `karat` of an answer: the transfer agent's signed receipt, readable beside its bytes. */
@@ -65,7 +77,7 @@ export function deliveryReceipt(
   chainId: string,
   identity: NodeIdentity,
   order: Order,
-  { part, whole }: Answered,
+  { part, whole, end }: Answered,
 ): object {
   const { inferenceId, message } = order.authorization;
   const { promptTokens, completionTokens, cost, parts } = whole;
@@ -101,6 +113,9 @@ export function deliveryReceipt(
     ...(parts.length > 1 ? { parts: parts.map(partOf) } : {}),
     receipt: toBase64(receipt.bytes),
     signature: toBase64(receipt.signature),
+    // The executor's own statement: its SHA-256 is the root that the chain has.
+    response: toBase64(end.response),
+    response_signature: toBase64(end.response_signature),
   };
 }
 

@@ -75,7 +75,7 @@ describe("an answer", () => {
     expect(last.usage.completion_tokens).toBe(4);
     checkReceipt(last.karat, text, me.identity.publicKey);
     expect(last.karat.executor).toBe(peer.identity.operator);
-    expect(peer.records.map(({ kind }) => kind)).toEqual(["finish"]);
+    expect(peer.records.map(({ kind }) => kind)).toEqual(["start", "finish"]);
     expect(me.records.map(({ kind }) => kind)).toEqual(["start", "delivery"]);
     const start = inference.StartRecord.decode(me.records[0]!.record);
     expect(start.skips.length).toBe(last.karat.attempts - 1);

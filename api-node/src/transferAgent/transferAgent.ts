@@ -175,28 +175,25 @@ export class TransferAgent {
     /** The part that runs, and what the client has of it. */
     let part: Begun | undefined;
     let started: Promise<void> = Promise.resolve();
-    let text = "";
     try {
       for await (const event of dispatch(this.#modules.dispatch, view.chainId, order, exchange.signal)) {
         if (event.type === "begun") {
           if (!event.prefix) observer.firstToken(performance.now() - exchange.startedMs);
           part = event;
           order.hold.begun();
-          text = "";
           // Not awaited: the executor can record the start as well, should this process die now.
           if (isRecorded(event)) started = records.add(startRecord(view, order, event));
           started.catch(() => undefined);
           yield event;
         } else if (event.type === "token") {
-          text += event.text;
           yield event;
         } else if (event.type === "broken") {
           part = undefined;
           await started;
-          if (isRecorded(event.part)) await records.add(deliveryRecord(event.part, event.text));
+          if (isRecorded(event.part)) await records.add(deliveryRecord(event.part));
         } else {
           await started;
-          if (isRecorded(event.part)) await records.add(deliveryRecord(event.part, event.partText, event));
+          if (isRecorded(event.part)) await records.add(deliveryRecord(event.part, event));
           await payloads.put(...deliveryPayloads(order, event));
           part = undefined;
           observer.delivered(event.whole.promptTokens, event.whole.completionTokens);
@@ -206,7 +203,7 @@ export class TransferAgent {
     } finally {
       // The client left: what it has received so far is what is delivered.
       if (part && isRecorded(part) && exchange.signal.aborted) {
-        await records.add(deliveryRecord(part, text)).catch((error) => this.#warn(error));
+        await records.add(deliveryRecord(part)).catch((error) => this.#warn(error));
       }
     }
   }

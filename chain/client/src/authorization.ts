@@ -21,7 +21,7 @@ export interface AuthorizeOptions {
   /** Operator address of the participant that faces the client. */
   readonly transferAgent: string;
   readonly recording: sign.RecordingMode;
-  /** 16 bytes; drawn at random unless given. */
+  /** 1 to 32 bytes; 8 drawn at random unless given: it rides on chain, and has to differ only among a client's like orders of one block. */
   readonly nonce?: Uint8Array;
 }
 
@@ -37,7 +37,7 @@ export interface Authorization {
 export function authorize(options: AuthorizeOptions): Authorization {
   const { privateKey, nonce, ...terms } = options;
   const key = publicKeyOf(privateKey);
-  const message = { ...terms, client: addressOfKey(key), key, nonce: nonce ?? Uint8Array.from(randomBytes(16)) };
+  const message = { ...terms, client: addressOfKey(key), key, nonce: nonce ?? Uint8Array.from(randomBytes(8)) };
   const { bytes, signature } = signMessage("authorization", message, privateKey);
   return { bytes, signature, inferenceId: sha256(bytes), message: { ...message, domain: DOMAIN.authorization } };
 }

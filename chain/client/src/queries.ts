@@ -13,6 +13,8 @@ export interface AccountState {
   readonly address: string;
   readonly accountNumber: bigint;
   readonly sequence: bigint;
+  /** Its public key is on chain: it has signed before. */
+  readonly hasKey: boolean;
 }
 
 /** Codes by which the application says that there is no such thing. */
@@ -83,6 +85,15 @@ export class ChainQueries {
     const { QueryInferenceRequest, QueryInferenceResponse } = inference;
     return (await this.#call("inference", "Inference", QueryInferenceRequest, { id }, QueryInferenceResponse))
       ?.inference;
+  }
+
+  /** Where inferences stand, by their short ids (at most 256); those that the chain does not know are left out. */
+  async progress(refs: readonly bigint[]): Promise<inference.Progress[]> {
+    const { QueryProgressRequest, QueryProgressResponse } = inference;
+    const request = { refs: [...refs] };
+    return (
+      (await this.#call("inference", "Progress", QueryProgressRequest, request, QueryProgressResponse))?.progress ?? []
+    );
   }
 
   async check(inferenceId: Uint8Array): Promise<verification.Check | undefined> {
@@ -163,8 +174,8 @@ export class ChainQueries {
     const bytes = await this.#find("/cosmos.auth.v1beta1.Query/Account", request);
     const account = bytes && QueryAccountResponse.decode(bytes).account;
     if (!account) return undefined;
-    const { accountNumber, sequence } = BaseAccount.decode(account.value);
-    return { address, accountNumber, sequence };
+    const { accountNumber, sequence, pubKey } = BaseAccount.decode(account.value);
+    return { address, accountNumber, sequence, hasKey: pubKey !== undefined };
   }
 
   /** In ukarat. */

@@ -1,6 +1,6 @@
 /**
  * Karat's protobuf messages. One namespace object per module, so that names like `Params` stay short and cannot clash:
- * `import { inference } from "@karat/proto"; inference.MsgFinishInferences.encode(…)`.
+ * `import { inference } from "@karat/proto"; inference.MsgRecords.encode(…)`.
  */
 export * as deposit from "./modules/deposit.ts";
 export * as epoch from "./modules/epoch.ts";
@@ -12,5 +12,16 @@ export * as reward from "./modules/reward.ts";
 export * as sign from "./modules/sign.ts";
 export * as slashing from "./modules/slashing.ts";
 export * as verification from "./modules/verification.ts";
+export {
+  compactRecords,
+  type Numbers,
+  type OpenBatch,
+  type OpenFinish,
+  openAuthorizationOf,
+  refOf,
+  type StartNames,
+  type Statement,
+  statementOf,
+} from "./records.ts";
 export { createKaratRegistry, karatTypes, protocolTypeUrls, typeUrls } from "./registry.ts";
 export { DOMAIN, encodeSigned, type SignedMessage } from "./signBytes.ts";

@@ -8,12 +8,13 @@ describe("registry", () => {
 
   test("encodes and decodes a message through CosmJS", () => {
     const registry = createKaratRegistry();
-    const value = inference.MsgFinishInferences.fromPartial({
+    const value = inference.MsgRecords.fromPartial({
       sender: "karat1",
-      records: [{ promptTokens: 3, tokenIds: [1, 300] }],
+      finishes: [{ ref: 2n ** 64n - 1n, completionTokens: 3, opening: { tokenIds: [1, 300] } }],
+      delivered: [7n],
     });
-    const bytes = registry.encode({ typeUrl: typeUrls.finishInferences, value });
-    expect(registry.decode({ typeUrl: typeUrls.finishInferences, value: bytes })).toEqual(value);
+    const bytes = registry.encode({ typeUrl: typeUrls.records, value });
+    expect(registry.decode({ typeUrl: typeUrls.records, value: bytes })).toEqual(value);
   });
 });
 

@@ -15,9 +15,7 @@ export const karatTypes: ReadonlyArray<[string, GeneratedType]> = [
   ["/karat.deposit.v1.MsgDeposit", deposit.MsgDeposit],
   ["/karat.deposit.v1.MsgRequestRefund", deposit.MsgRequestRefund],
   ["/karat.deposit.v1.MsgWithdraw", deposit.MsgWithdraw],
-  ["/karat.inference.v1.MsgStartInferences", inference.MsgStartInferences],
-  ["/karat.inference.v1.MsgFinishInferences", inference.MsgFinishInferences],
-  ["/karat.inference.v1.MsgDeliverInferences", inference.MsgDeliverInferences],
+  ["/karat.inference.v1.MsgRecords", inference.MsgRecords],
   ["/karat.params.v1.MsgUpdateParams", params.MsgUpdateParams],
   ["/karat.params.v1.MsgSetModel", params.MsgSetModel],
   ["/karat.participant.v1.MsgRegisterParticipant", participant.MsgRegisterParticipant],
@@ -36,9 +34,7 @@ export const typeUrls = {
   deposit: "/karat.deposit.v1.MsgDeposit",
   requestRefund: "/karat.deposit.v1.MsgRequestRefund",
   withdraw: "/karat.deposit.v1.MsgWithdraw",
-  startInferences: "/karat.inference.v1.MsgStartInferences",
-  finishInferences: "/karat.inference.v1.MsgFinishInferences",
-  deliverInferences: "/karat.inference.v1.MsgDeliverInferences",
+  records: "/karat.inference.v1.MsgRecords",
   registerParticipant: "/karat.participant.v1.MsgRegisterParticipant",
   updateParticipant: "/karat.participant.v1.MsgUpdateParticipant",
   addCollateral: "/karat.participant.v1.MsgAddCollateral",
@@ -54,9 +50,7 @@ export const typeUrls = {
 
 /** Messages of registered node and validator keys that pay no fee up to their share of the block. */
 export const protocolTypeUrls: ReadonlySet<string> = new Set<string>([
-  typeUrls.startInferences,
-  typeUrls.finishInferences,
-  typeUrls.deliverInferences,
+  typeUrls.records,
   typeUrls.commitChecks,
   typeUrls.submitVerdicts,
   typeUrls.claimRewards,

@@ -12,10 +12,12 @@ export interface DutyInput {
   readonly rateMicros: number;
   /** Without executor, transfer agent and whoever shares their operator. */
   readonly candidates: readonly Candidate[];
+  /** How many of the order are wanted; all without it. */
+  readonly limit?: number;
 }
 
 /** Whether a finished inference is checked, and the validators in the order they are asked (a missed duty goes to the next). */
-export function dutyDraw({ beacon, inferenceId, rateMicros, candidates }: DutyInput): {
+export function dutyDraw({ beacon, inferenceId, rateMicros, candidates, limit }: DutyInput): {
   checked: boolean;
   order: string[];
 } {
@@ -24,7 +26,7 @@ export function dutyDraw({ beacon, inferenceId, rateMicros, candidates }: DutyIn
   }
   const u = toInteger(domainHash("karat/duty", beacon, inferenceId).subarray(0, 8));
   const checked = (u * MICROS) >> 64n < BigInt(rateMicros);
-  return { checked, order: weightedOrder(domainHash("karat/duty-order", beacon, inferenceId), candidates) };
+  return { checked, order: weightedOrder(domainHash("karat/duty-order", beacon, inferenceId), candidates, limit) };
 }
 
 /** The members who decide after an objection; `beacon` is that of a height after the objection. */

@@ -27,7 +27,7 @@ export { canonicalJson } from "./canonicalJson.ts";
 export { type CheckedValues, checkCommitment } from "./checkCommitment.ts";
 export { type CheckingRateInput, checkingRateMicros } from "./checkingRate.ts";
 export { cost, type FeeShares, type FeeSplit, feeSplit, maxCost, type Price } from "./cost.ts";
-export { type Candidate, drawWeight, executorOrder, weightedOrder } from "./draw.ts";
+export { type Candidate, DrawTable, drawWeight, executorOrder, weightedOrder } from "./draw.ts";
 export { committeeDraw, type DutyInput, dutyDraw } from "./duty.ts";
 export { type EmissionSchedule, epochEmission, type RewardClaimant, rewardShares } from "./emission.ts";
 export { isRuleError, RuleError, type RuleErrorCode } from "./errors.ts";

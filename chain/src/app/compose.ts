@@ -92,7 +92,15 @@ export function composeModules(program: Program = PROGRAM): Composition {
   later.epochs = epochs;
   const rewards = createRewardModule({ bank, params, participants, epochs });
   const reputation = createReputationModule({ params, participants, epochs, rewards });
-  const inferences = createInferenceModule({ params, participants, epochs, deposits, rewards, reputation });
+  const inferences = createInferenceModule({
+    accounts: auth,
+    params,
+    participants,
+    epochs,
+    deposits,
+    rewards,
+    reputation,
+  });
   const verification = createVerificationModule({ params, participants, epochs, rewards, reputation, inferences });
   const slashing = createSlashingModule({ params, participants, epochs, rewards });
   later.slashing = slashing;

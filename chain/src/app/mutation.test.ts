@@ -35,9 +35,10 @@ test("no change to a signed transaction's bytes is accepted, and none stops the 
 
 /** What the repeated fields of messages hold. */
 const elements: Record<string, { decode(bytes: Uint8Array): unknown }> = {
-  [`${typeUrls.startInferences}/records`]: inference.StartRecord,
-  [`${typeUrls.finishInferences}/records`]: inference.FinishRecord,
-  [`${typeUrls.deliverInferences}/records`]: inference.DeliveryRecord,
+  [`${typeUrls.records}/terms`]: inference.Terms,
+  [`${typeUrls.records}/starts`]: inference.StartEntry,
+  [`${typeUrls.records}/finishes`]: inference.FinishEntry,
+  [`${typeUrls.records}/deliveries`]: inference.DeliveryRecord,
   [`${typeUrls.commitChecks}/commitments`]: verification.CheckCommitment,
   [`${typeUrls.submitVerdicts}/verdicts`]: verification.VerdictRecord,
   [`${typeUrls.registerParticipant}/offers`]: participant.Offer,

@@ -44,7 +44,7 @@ const COSMOS: Readonly<Record<string, Decoder>> = {
 const ENUMS: Readonly<Record<string, Formats>> = {
   "/cosmos.gov.v1.MsgVote": { option: voteOptionToJSON },
   "/cosmos.gov.v1.MsgVoteWeighted": { option: voteOptionToJSON },
-  "/karat.inference.v1.MsgFinishInferences": { finishReason: sign.finishReasonToJSON },
+  "/karat.inference.v1.MsgRecords": { finishReason: sign.finishReasonToJSON },
   "/karat.verification.v1.MsgSubmitVerdicts": { verdict: verification.verdictToJSON },
 };
 

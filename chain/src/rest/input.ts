@@ -48,6 +48,11 @@ export class Input {
     return text === "" ? 0n : wholeNumber(text, name, most);
   }
 
+  /** Each of a query that comes several times. */
+  queriesU64(name: string): bigint[] {
+    return this.queries(name).map((text) => wholeNumber(text, name, MAX_U64));
+  }
+
   queryU32(name: string): number {
     return Number(this.queryU64(name, MAX_U32));
   }

@@ -42,12 +42,12 @@ describe("toJson", () => {
   });
 
   test("enums inside Karat's messages have their names", () => {
-    const value = inference.MsgFinishInferences.encode(
-      inference.MsgFinishInferences.fromPartial({ records: [{ finishReason: sign.FinishReason.LENGTH }] }),
+    const value = inference.MsgRecords.encode(
+      inference.MsgRecords.fromPartial({ finishes: [{ finishReason: sign.FinishReason.LENGTH }] }),
     ).finish();
-    expect(toJson({ typeUrl: "/karat.inference.v1.MsgFinishInferences", value })).toMatchObject({
-      "@type": "/karat.inference.v1.MsgFinishInferences",
-      records: [{ finish_reason: "FINISH_REASON_LENGTH", prompt_tokens: 0 }],
+    expect(toJson({ typeUrl: "/karat.inference.v1.MsgRecords", value })).toMatchObject({
+      "@type": "/karat.inference.v1.MsgRecords",
+      finishes: [{ finish_reason: "FINISH_REASON_LENGTH", unused_prompt_tokens: 0 }],
     });
   });
 

@@ -33,6 +33,7 @@ describe("karat", () => {
         context_length: 4096,
         vocabulary_size: 1024,
         quantization: "f16",
+        number: 1,
       },
     ]);
   });

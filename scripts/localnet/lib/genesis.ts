@@ -70,6 +70,7 @@ function modelOf(): {
   contextLength: number;
   vocabularySize: number;
   quantization: string;
+  number: number;
 } {
   const weightsHash = createHash("sha256")
     .update(readFileSync(modelFile("karat-tiny-f16")))
@@ -80,5 +81,6 @@ function modelOf(): {
     contextLength: 1_024,
     vocabularySize: 2_048,
     quantization: "f16",
+    number: 1,
   };
 }

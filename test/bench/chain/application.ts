@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { sha256, silentLogger, utf8 } from "@karat/common";
-import { inference } from "@karat/proto";
+import { inference, refOf } from "@karat/proto";
 import { type Composition, composeModules, STORES } from "../../../chain/src/app/compose.ts";
 import type { Module } from "../../../chain/src/app/module.ts";
 import { SignaturePool, SignaturesAhead, verifiedSignatures } from "../../../chain/src/app/signatures/index.ts";
@@ -145,11 +145,11 @@ function preloaded(live: number): Composition {
       const address = (i: number) => `karat1${String(i % 500).padStart(38, "q")}`;
       for (let i = 0; i < live; i++) {
         const id = sha256(utf8(`live ${i}`));
-        const hashes = { requestHash: id, outputHash: id, artifactRoot: id, promptHash: id, deliveredHash: id };
+        const hashes = { requestHash: id, root: id };
         const parties = { client: address(i), transferAgent: address(i + 1), executor: address(i + 2) };
         const status = inference.InferenceStatus.SETTLED;
-        records.set(store, id, inference.Inference.fromPartial({ id, status, ...hashes, ...parties }));
-        expiring.set(store, [1_000_000n, id], true);
+        records.set(store, refOf(id), inference.Inference.fromPartial({ id, status, ...hashes, ...parties }));
+        expiring.set(store, [1_000_000n, refOf(id)], true);
       }
     },
   };

@@ -1,7 +1,8 @@
 /** Records the blocks of a chain that serves requests: what a replaying node gets. Everything is signed and real. */
-import { DENOM, sha256, signDigest, toHex, utf8 } from "@karat/common";
-import { encodeSigned, inference, sign, typeUrls, verification } from "@karat/proto";
+import { DENOM, sha256, signDigest, utf8 } from "@karat/common";
+import { encodeSigned, inference, type OpenBatch, sign, typeUrls, verification } from "@karat/proto";
 import { checkCommitment, DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
+
 import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
 import type { ExecTxResult, RequestFinalizeBlock } from "cosmjs-types/tendermint/abci/types";
 import {
@@ -14,6 +15,7 @@ import {
 } from "../../../chain/src/app/testing/index.ts";
 import { createEpochKeeper } from "../../../chain/src/modules/epoch/keeper.ts";
 import { LOCALNET_PARAMS } from "../../../chain/src/modules/params/index.ts";
+import { compacted } from "../../../chain/src/modules/testing/numbers.ts";
 import { openDuties } from "../../../chain/src/modules/verification/keys.ts";
 
 /** What a block is there for. */
@@ -113,17 +115,12 @@ export class Traffic {
 
   async #start(count: number, batch: number): Promise<Open[]> {
     const { participants, height: anchorHeight } = this.#harness;
-    const made: Open[] = [];
-    const txs: Uint8Array[] = [];
-    for (let at = 0; made.length < count; at++) {
-      const agent = participants[at % PARTICIPANTS]!;
-      const size = Math.min(batch, count - made.length);
-      const orders = Array.from({ length: size }, () => this.#order(agent, anchorHeight));
-      made.push(...orders.map(({ open }) => open));
-      txs.push(this.#batch(agent.node, typeUrls.startInferences, { records: orders.map(({ record }) => record) }));
-    }
+    const made = Array.from({ length: count }, (_, i) => this.#order(participants[i % PARTICIPANTS]!, anchorHeight));
+    const txs = grouped(made, ({ open }) => open.executor, batch).map(([executor, group]) =>
+      this.#records(executor, { starts: group.map(({ record }) => record) }),
+    );
     await this.#block("start", count, txs);
-    return made;
+    return made.map(({ open }) => open);
   }
 
   #order(agent: TestParticipant, anchorHeight: bigint): { open: Open; record: inference.StartRecord } {
@@ -141,7 +138,7 @@ export class Traffic {
       maxInputPrice: 1n,
       maxOutputPrice: 2n,
       sampling: { ...DEFAULT_SAMPLING },
-      nonce: sha256(utf8(String(nonce))).subarray(0, 16),
+      nonce: sha256(utf8(String(nonce))).subarray(0, 8),
       anchorHeight,
       transferAgent: agent.operator.address,
       recording: sign.RecordingMode.COMMIT,
@@ -172,33 +169,17 @@ export class Traffic {
   }
 
   async #finish(orders: readonly Open[], batch: number): Promise<void> {
-    const txs = grouped(orders, ({ executor }) => executor, batch).map(([{ node }, group]) => {
-      const records = group.map(({ id }): inference.FinishRecord => {
-        const promptHash = sha256(utf8(`prompt ${toHex(id)}`));
-        return { ...content(id), inferenceId: id, promptHash, output: NONE, tokenIds: [], artifact: NONE, error: "" };
-      });
-      return this.#batch(node, typeUrls.finishInferences, { records });
+    const txs = grouped(orders, ({ executor }) => executor, batch).map(([executor, group]) => {
+      const finishes = group.map(({ id }) => ({ record: finishOf(id, executor), root: sha256(id), inline: false }));
+      return this.#records(executor, { finishes });
     });
     await this.#block("finish", orders.length, txs);
   }
 
   async #deliver(orders: readonly Open[], batch: number): Promise<void> {
-    const { chainId } = this.#harness;
-    const txs = grouped(orders, ({ agent }) => agent, batch).map(([{ node }, group]) => {
-      const records = group.map(({ id, executor }): inference.DeliveryRecord => {
-        const said = { chainId, inferenceId: id, executor: executor.operator.address, ...content(id) };
-        const response = encodeSigned("response", said);
-        const { outputHash } = content(id);
-        return {
-          inferenceId: id,
-          outputHash,
-          complete: true,
-          response,
-          responseSignature: signed(response, executor.node),
-        };
-      });
-      return this.#batch(node, typeUrls.deliverInferences, { records });
-    });
+    const txs = grouped(orders, ({ agent }) => agent, batch).map(([agent, group]) =>
+      this.#records(agent, { delivered: group.map(({ id }) => id) }),
+    );
     await this.#block("delivery", orders.length, txs);
   }
 
@@ -233,6 +214,15 @@ export class Traffic {
     await this.#block("verdict", open.length, reveals);
   }
 
+  #records({ node, operator }: TestParticipant, batch: Omit<OpenBatch, "sender" | "operator">): Uint8Array {
+    const open = { sender: node.address, operator: operator.address, ...batch };
+    return this.#batch(
+      node,
+      typeUrls.records,
+      this.#harness.read((ctx) => compacted(ctx, open)),
+    );
+  }
+
   #batch(signer: Signer, typeUrl: string, value: object): Uint8Array {
     const message = { typeUrl, value: { sender: signer.address, ...value } };
     return this.#harness.tx(signer, message, { free: true, gasLimit: GAS });
@@ -243,9 +233,10 @@ export class Traffic {
     for (const { code, log, data } of await this.#harness.commit(txs, kind, records)) {
       if (code !== 0) throw new Error(`${kind}: ${log}`);
       if (kind === "send") continue;
-      // The responses of all batches have the same shape.
-      const { value } = TxMsgData.decode(data).msgResponses[0]!;
-      const refused = inference.MsgStartInferencesResponse.decode(value).results.find((result) => result.code !== 0);
+      const { typeUrl, value } = TxMsgData.decode(data).msgResponses[0]!;
+      const refused = typeUrl.endsWith("MsgRecordsResponse")
+        ? inference.MsgRecordsResponse.decode(value).refusals[0]
+        : verification.MsgSubmitVerdictsResponse.decode(value).results.find((result) => result.code !== 0);
       if (refused !== undefined) throw new Error(`${kind}: ${refused.log}`);
     }
   }
@@ -261,12 +252,20 @@ export async function recorder(): Promise<{ traffic: Traffic; blocks: readonly R
 
 const NONE = new Uint8Array();
 
-const content = (id: Uint8Array) => ({
-  outputHash: sha256(id),
-  artifactRoot: sha256(utf8(toHex(id))),
+const finishOf = (inferenceId: Uint8Array, { operator }: TestParticipant): inference.FinishRecord => ({
+  inferenceId,
+  executor: operator.address,
+  outputHash: NONE,
+  artifactRoot: NONE,
+  promptHash: NONE,
   promptTokens: 200,
+  receiptPromptTokens: 200,
   completionTokens: 300,
   finishReason: sign.FinishReason.STOP,
+  output: NONE,
+  tokenIds: [],
+  artifact: NONE,
+  error: "",
 });
 
 /** By key, in groups of at most `size`. */

@@ -27,8 +27,6 @@ export const ORDER_FLAWS = [
   "requestMissing",
   "requestChanged",
   "noNonce",
-  "padded",
-  "junkReceipt",
   "pricesTooLow",
   "tooExpensive",
 ] as const;
@@ -70,9 +68,7 @@ export function makeOrder(world: World, transferAgent: string, flaw?: OrderFlaw)
     transferAgent: flaw === "unknownTransferAgent" ? world.rich.address : transferAgent,
     recording: full ? RecordingMode.FULL : RecordingMode.COMMIT,
   });
-  // One more field, which no schema has: a signer must not sign what nobody reads.
-  const bytes = flaw === "padded" ? Uint8Array.from([...authorization, 0xf8, 0x07, 0x01]) : authorization;
-  const id = sha256(bytes);
+  const id = sha256(authorization);
   const beacon = epochs.beacon(ctx, anchorHeight) ?? new Uint8Array(32);
   const candidates = epochs.candidates(ctx, { model, anchorHeight, maxInputPrice, maxOutputPrice });
   const drawn = executorOrder(beacon, id, candidates);
@@ -90,26 +86,23 @@ export function makeOrder(world: World, transferAgent: string, flaw?: OrderFlaw)
       : flaw === "deadlineFar"
         ? height + SIMULATION_PARAMS.inferenceDeadline + 1n
         : height + BigInt(random.between(1, Number(SIMULATION_PARAMS.inferenceDeadline)));
-  const receipt =
-    flaw === "junkReceipt"
-      ? random.bytes(40)
-      : encodeSigned("receipt", {
-          chainId: flaw === "otherChainReceipt" ? "karat-other" : chainId,
-          inferenceId: flaw === "receiptOfAnother" ? sha256(id) : id,
-          attempt,
-          executor,
-          promptTokens,
-          deadlineHeight,
-        });
+  const receipt = encodeSigned("receipt", {
+    chainId: flaw === "otherChainReceipt" ? "karat-other" : chainId,
+    inferenceId: flaw === "receiptOfAnother" ? sha256(id) : id,
+    attempt,
+    executor,
+    promptTokens,
+    deadlineHeight,
+  });
   const skips = drawn.slice(0, attempt).map((passed, at): inference.Skip => {
     const busy = random.percent(50) || flaw === "badBusySignature";
     const statement = encodeSigned("busy", { chainId, inferenceId: id, attempt: at, executor: passed });
     const signer = flaw === "badBusySignature" || !busy ? world.rich : world.nodeOf(passed);
-    return { attempt: at, reason: busy ? "busy" : "timeout", busySignature: busy ? signed(statement, signer) : NONE };
+    return { reason: busy ? "busy" : "timeout", busySignature: busy ? signed(statement, signer) : NONE };
   });
   const record: inference.StartRecord = {
-    authorization: bytes,
-    signature: signed(bytes, flaw === "foreignSignature" ? world.rich : client),
+    authorization,
+    signature: signed(authorization, flaw === "foreignSignature" ? world.rich : client),
     receipt,
     receiptSignature: signed(
       receipt,
@@ -119,7 +112,7 @@ export function makeOrder(world: World, transferAgent: string, flaw?: OrderFlaw)
       flaw === "skipsMissing"
         ? []
         : flaw === "skipsInvented"
-          ? [...skips, { attempt, reason: "timeout", busySignature: NONE }]
+          ? [...skips, { reason: "timeout", busySignature: NONE }]
           : skips,
     request: requestOf(flaw, full, request),
   };

@@ -1,6 +1,7 @@
 /** Batches of records that the API nodes of transfer agents and executors send. */
 import { sha256, signDigest, toHex, utf8 } from "@karat/common";
-import { encodeSigned, inference, sign, typeUrls } from "@karat/proto";
+import { encodeSigned, inference, type OpenBatch, sign, statementOf, typeUrls } from "@karat/proto";
+import { compacted, openFinish } from "../../../chain/src/modules/testing/numbers.ts";
 import type { Order, Plan, World } from "../world.ts";
 import { makeOrder, ORDER_FLAWS } from "./orders.ts";
 
@@ -11,10 +12,13 @@ const MAX_SENT = 50;
 /** Token ids that ride along; orders that nobody can pay ask for far more. */
 const MAX_CARRIED = 1_000;
 
-function batch(world: World, operator: string, typeUrl: string, records: readonly object[]): Plan | undefined {
-  if (records.length === 0) return undefined;
+type Kinds = Omit<OpenBatch, "sender" | "operator">;
+
+function batch(world: World, operator: string, kinds: Kinds): Plan | undefined {
+  if (Object.values(kinds).every((records) => records.length === 0)) return undefined;
   const signer = world.nodeOf(operator);
-  const plan: Plan = { signer, messages: [{ typeUrl, value: { sender: signer.address, records } }], free: true };
+  const value = compacted(world.ctx, { sender: signer.address, operator, ...kinds });
+  const plan: Plan = { signer, messages: [{ typeUrl: typeUrls.records, value }], free: true };
   world.sent.push(plan);
   if (world.sent.length > MAX_SENT) world.sent.shift();
   return plan;
@@ -33,10 +37,16 @@ export function startOrders(world: World): Plan | undefined {
     const order = makeOrder(world, agent, flaw);
     if (order === undefined) continue;
     world.orders.set(toHex(order.id), order);
-    records.push(order.record);
+    // Most are left to their executors, who record them themselves.
+    if (random.percent(40)) records.push(order.record);
   }
   const made = world.ordersWhere((order) => order.executor === agent && order.state !== "finished");
-  if (random.percent(15)) records.push(...made.slice(-2).map(({ record }) => record));
+  records.push(
+    ...random
+      .some(made, 60)
+      .slice(-6)
+      .map(({ record }) => record),
+  );
   if (random.percent(4))
     records.push(
       ...world
@@ -46,7 +56,7 @@ export function startOrders(world: World): Plan | undefined {
     );
   // Somebody that has no part in them.
   const sender = random.percent(4) ? random.pick(agents).operator : agent;
-  return batch(world, sender, typeUrls.startInferences, records);
+  return batch(world, sender, { starts: records });
 }
 
 /** The same authorization with another receipt. */
@@ -72,7 +82,7 @@ export function finishOrders(world: World): Plan | undefined {
     const other = random.pick(world.ordersWhere(() => true));
     records.push(finishOf(world, { ...other, finish: undefined } as unknown as Order));
   }
-  return batch(world, executor, typeUrls.finishInferences, records);
+  return batch(world, executor, { finishes: records.map((record) => openFinish(world.chainId, record)) });
 }
 
 function finishOf(world: World, order: Order): inference.FinishRecord {
@@ -86,8 +96,8 @@ function finishOf(world: World, order: Order): inference.FinishRecord {
   return random.percent(FLAWED / 2) ? flawedFinish(world, order, order.finish) : order.finish;
 }
 
-function errorOf({ id }: Order, error: string): inference.FinishRecord {
-  return inference.FinishRecord.fromPartial({ inferenceId: id, error });
+function errorOf({ id, executor }: Order, error: string): inference.FinishRecord {
+  return inference.FinishRecord.fromPartial({ inferenceId: id, executor, error });
 }
 
 function contentOf(world: World, order: Order): inference.FinishRecord {
@@ -117,15 +127,17 @@ function contentOf(world: World, order: Order): inference.FinishRecord {
     tokenIds: carried ? new Array<number>(completionTokens).fill(7) : [],
     artifact: carried ? random.bytes(20) : NONE,
     error: "",
+    executor: order.executor,
+    receiptPromptTokens: order.promptTokens,
   };
 }
 
 function flawedFinish(world: World, order: Order, content: inference.FinishRecord): inference.FinishRecord {
   return world.random.pick<() => inference.FinishRecord>([
-    () => ({ ...content, outputHash: NONE }),
+    () => ({ ...content, output: utf8("x"), promptHash: NONE }),
     () => ({ ...content, promptTokens: order.promptTokens + 1 }),
     () => ({ ...content, completionTokens: order.maxOutputTokens + 1 }),
-    () => ({ ...content, finishReason: FinishReason.UNSPECIFIED }),
+    () => ({ ...content, finishReason: 9 as never }),
     () => ({ ...content, output: utf8("another text"), tokenIds: [1], artifact: NONE }),
     () => ({ ...content, artifact: new Uint8Array(3_000) }),
     () => ({ ...content, inferenceId: sha256(order.id) }),
@@ -140,14 +152,22 @@ export function deliverOrders(world: World): Plan | undefined {
   if (open.length === 0) return undefined;
   const { transferAgent } = random.pick(open);
   const own = open.filter((order) => order.transferAgent === transferAgent);
-  const records = random.some(own, 80).map((order) => deliveryOf(world, order));
+  // Most deliveries say no more than that they agree with the finish; some before there is one, which is refused.
+  const agreeing = random.some(own, 40);
+  const records = random
+    .some(own, 60)
+    .filter((order) => !agreeing.includes(order))
+    .map((order) => deliveryOf(world, order));
+  const [delivered, deliveredInPart] = [true, false].map((whole) =>
+    agreeing.filter(({ id }) => (id[0]! % 8 !== 0) === whole).map(({ id }) => id),
+  );
   if (random.percent(10)) {
     const other = random.pick(world.ordersWhere(() => true));
     records.push(deliveryOf(world, other));
   }
   const agents = world.participants();
   const sender = random.percent(4) && agents.length > 0 ? random.pick(agents).operator : transferAgent;
-  return batch(world, sender, typeUrls.deliverInferences, records);
+  return batch(world, sender, { delivered: delivered!, deliveredInPart: deliveredInPart!, deliveries: records });
 }
 
 function deliveryOf(world: World, order: Order): inference.DeliveryRecord {
@@ -156,10 +176,10 @@ function deliveryOf(world: World, order: Order): inference.DeliveryRecord {
   const delivery = order.delivered;
   if (!random.percent(FLAWED / 2)) return delivery;
   return random.pick<() => inference.DeliveryRecord>([
-    () => ({ ...delivery, outputHash: random.bytes(5) }),
+    () => ({ ...delivery, root: random.bytes(5) }),
     () => ({ ...delivery, response: random.bytes(30), responseSignature: random.bytes(64) }),
     () => ({ ...delivery, responseSignature: random.bytes(64), response: responseOf(world, order, sha256(NONE)) }),
-    () => ({ ...delivery, outputHash: sha256(delivery.outputHash), response: NONE, responseSignature: NONE }),
+    () => ({ ...delivery, root: sha256(order.id), response: NONE, responseSignature: NONE }),
     () => ({ ...delivery, inferenceId: sha256(order.id) }),
     () => ({ ...delivery, response: responseOf(world, order, sha256(NONE), "karat-other") }),
   ])();
@@ -177,7 +197,7 @@ function newDelivery(world: World, order: Order): inference.DeliveryRecord {
   const response = lies || random.percent(20) ? NONE : responseOf(world, order, outputHash);
   return {
     inferenceId: order.id,
-    outputHash,
+    root: response.length === 0 ? rootOf(world, order, outputHash) : NONE,
     complete: random.percent(90),
     response,
     responseSignature:
@@ -186,11 +206,11 @@ function newDelivery(world: World, order: Order): inference.DeliveryRecord {
 }
 
 function responseOf(world: World, order: Order, outputHash: Uint8Array, chainId = world.chainId): Uint8Array {
-  const { artifactRoot, promptTokens, completionTokens, finishReason } = order.finish!;
-  const { id: inferenceId, executor } = order;
-  const content = { outputHash, artifactRoot, promptTokens, completionTokens, finishReason };
-  return encodeSigned("response", { chainId, inferenceId, executor, ...content });
+  return statementOf(chainId, { ...order.finish!, inferenceId: order.id, outputHash });
 }
+
+const rootOf = (world: World, order: Order, outputHash: Uint8Array): Uint8Array =>
+  sha256(responseOf(world, order, outputHash));
 
 /** An API node that has lost track of what it sent. */
 export function sendAgain(world: World): Plan | undefined {

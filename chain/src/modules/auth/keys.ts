@@ -28,4 +28,6 @@ const accountCodec: Codec<Account> = {
 
 /** By the 20 bytes of the address. */
 export const accounts = new Table(0x01, bytes, accountCodec);
+/** Number → address (20 bytes): numbers are never given twice. */
+export const addressesByNumber = new Table(0x03, u64, bytes);
 export const nextAccountNumber = new Item(0x02, u64);

@@ -102,7 +102,7 @@ describe("epochs", () => {
   test.each([1, 15])(
     "old snapshots are forgotten, not those that rewards or anchors refer to (%i claim epochs)",
     (claimEpochs) => {
-      const net = new TestEconomy(four, { epochBlocks: 20n, claimEpochs });
+      const net = new TestEconomy(four, { epochBlocks: 20n, maxAnchorAge: 20n, claimEpochs });
       const last = 24n;
       net.untilEpoch(last);
       let oldest = 0n;

@@ -1,37 +1,50 @@
-import type { params } from "@karat/proto";
+import type { params, participant } from "@karat/proto";
+import { DrawTable } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
-import type { Candidate, CandidateFilter, InferenceDeps } from "./expects.ts";
+import type { Account, Candidate, CandidateFilter, InferenceDeps } from "./expects.ts";
 
-/** What the start records of one message read alike. */
+/** Whom an order may be given to, ready to be drawn from. */
+export interface Drawable {
+  readonly candidates: ReadonlyMap<string, Candidate>;
+  readonly table: DrawTable;
+}
+
+/** What the records of one message read alike. */
 export interface BatchReads {
   readonly params: params.Params;
   /** Number of the running epoch. */
   readonly epoch: bigint;
-  hasModel(id: string): boolean;
-  isParticipant(operator: string): boolean;
-  nodeKey(operator: string): Uint8Array | undefined;
+  account(number: bigint): Account | undefined;
+  model(number: number): string | undefined;
+  /** Operator address. */
+  operator(number: number): string | undefined;
+  participant(operator: string): participant.Participant | undefined;
   beacon(height: bigint): Uint8Array | undefined;
-  candidates(filter: CandidateFilter): readonly Candidate[];
+  drawable(filter: CandidateFilter): Drawable;
 }
 
-/** Reads each thing once for the whole message: no start record changes any of it. */
+/** Reads each thing once for the whole message: no start changes any of it but a key that became known. */
 export function batchReads(deps: InferenceDeps, ctx: Context): BatchReads {
-  const model = once((id: string) => deps.params.model(ctx, id));
   const participant = once((operator: string) => deps.participants.byOperator(ctx, operator));
-  const candidates = new Map<string, readonly Candidate[]>();
+  const drawables = new Map<string, Drawable>();
   return {
     params: deps.params.get(ctx),
     epoch: deps.epochs.current(ctx).number,
-    hasModel: (id) => model(id) !== undefined,
-    isParticipant: (operator) => participant(operator) !== undefined,
-    nodeKey: (operator) => participant(operator)?.nodeKey,
+    account: once((number: bigint) => deps.accounts.byNumber(ctx, number)),
+    model: once((number: number) => deps.params.modelByNumber(ctx, number)?.id),
+    operator: once((number: number) => deps.participants.byNumber(ctx, number)?.operator),
+    participant,
     beacon: once((height: bigint) => deps.epochs.beacon(ctx, height)),
-    candidates(filter) {
+    drawable(filter) {
       const key = `${filter.anchorHeight} ${filter.maxInputPrice} ${filter.maxOutputPrice} ${filter.model}`;
-      let found = candidates.get(key);
+      let found = drawables.get(key);
       if (found === undefined) {
-        found = deps.epochs.candidates(ctx, filter);
-        candidates.set(key, found);
+        const candidates = deps.epochs.candidates(ctx, filter);
+        found = {
+          candidates: new Map(candidates.map((candidate) => [candidate.id, candidate])),
+          table: new DrawTable(candidates),
+        };
+        drawables.set(key, found);
       }
       return found;
     },

@@ -1,13 +1,15 @@
 import { sha256, signDigest } from "@karat/common";
-import { encodeSigned, inference, sign } from "@karat/proto";
+import { encodeSigned, inference, refOf, sign } from "@karat/proto";
 import { beforeEach, describe, expect, test } from "vitest";
 import { DEPOSITED, TestNetwork } from "../testing/network.ts";
+import { openFinish } from "../testing/numbers.ts";
 import { deliveryOf, finishOf, otherHash, type Request } from "../testing/records.ts";
 import { VERIFICATION_ERRORS } from "../verification/index.ts";
 import { ERRORS } from "./errors.ts";
 
 const Status = inference.InferenceStatus;
 const { FinishReason } = sign;
+const NONE = new Uint8Array();
 
 let network = new TestNetwork();
 beforeEach(() => {
@@ -43,21 +45,39 @@ describe("a delivery", () => {
     network.assertInvariants();
   });
 
+  test("that agrees with the finish is a short id, whole or in part, and waits for the finish", () => {
+    const request = started();
+    expect(network.agree([request])).toEqual([ERRORS.notFinished.code]);
+    expect(finish(request)).toBe(0);
+    expect(network.agree([request, request])).toEqual([0, 0]);
+    expect(network.record(request)).toMatchObject({ deliveryHeight: 50n, deliveryComplete: true });
+    expect(network.inferences.isDisputed(network.record(request)!)).toBe(false);
+    const part = network.batch({ deliveredInPart: [request.id] }, network.transferAgent);
+    expect(network.send(part)).toEqual([ERRORS.alreadyDelivered.code]);
+    const other = network.served();
+    expect(network.send({ ...part, deliveredInPart: [refOf(other.id)] })).toEqual([0]);
+    expect(network.record(other)?.deliveryComplete).toBe(false);
+    const stranger = network.operators.find((operator) => operator !== network.transferAgent)!;
+    expect(network.agree([network.served()], stranger)).toEqual([ERRORS.wrongSender.code]);
+    network.assertInvariants();
+  });
+
   test("needs no response of the executor where the client went away", () => {
     const none = { response: new Uint8Array(), responseSignature: new Uint8Array() };
-    expect(deliver(network.served(), {}, { ...none, complete: false, outputHash: otherHash("part") })).toBe(0);
+    expect(deliver(network.served(), {}, { ...none, complete: false })).toBe(0);
+    expect(deliver(network.served(), {}, { ...none, complete: true })).toBe(ERRORS.invalidDelivery.code);
     expect(deliver(network.served(), {}, { response: new Uint8Array() })).toBe(ERRORS.malformedResponse.code);
   });
 
   test.each<[string, Parameters<typeof deliveryOf>[2], Parameters<typeof deliveryOf>[3], { code: number }]>([
-    ["a short hash", {}, { outputHash: new Uint8Array(31) }, ERRORS.invalidDelivery],
+    ["a root beside the response", {}, { root: otherHash("x") }, ERRORS.invalidDelivery],
+    ["a short root", {}, { root: Uint8Array.of(1), response: NONE, responseSignature: NONE }, ERRORS.invalidDelivery],
     ["an unknown id", {}, { inferenceId: new Uint8Array(32) }, ERRORS.unknownInference],
     ["a response to another id", { inferenceId: new Uint8Array(32) }, {}, ERRORS.malformedResponse],
     ["a response of another executor", { executor: "karat1x" }, {}, ERRORS.malformedResponse],
     ["a response with a short root", { artifactRoot: new Uint8Array(2) }, {}, ERRORS.malformedResponse],
     ["another chain's response", { chainId: "karat-other" }, {}, ERRORS.wrongDomain],
     ["a forged response", {}, { responseSignature: new Uint8Array(64) }, ERRORS.invalidResponseSignature],
-    ["a text that the executor did not send", {}, { outputHash: otherHash("x") }, ERRORS.invalidDelivery],
   ])("of %s is refused", (_, response, change, { code }) => {
     const request = network.served();
     expect(deliver(request, response, change)).toBe(code);
@@ -105,6 +125,20 @@ describe("an executor that signs two outputs is convicted", () => {
     expect(after.collateral).toBeLessThan(before);
   });
 
+  test("a finish that is paid by other counts than its statement has is a second output, too", () => {
+    for (const first of ["finish", "delivery"]) {
+      const request = started();
+      const batch = network.batch(
+        { finishes: [openFinish(network.chain.chainId, finishOf(request))] },
+        request.executor,
+      );
+      const more = { ...batch, finishes: batch.finishes.map((entry) => ({ ...entry, completionTokens: 21 })) };
+      const acts = [() => network.send(more), () => network.deliver([deliveryOf(network, request)])];
+      for (const act of first === "finish" ? acts : acts.reverse()) expect(act()).toEqual([0]);
+      expect(statusOf(request)).toBe(Status.INVALID);
+    }
+  });
+
   test("another artifact root for the same text is a second output, too", () => {
     const request = network.served();
     const delivery = deliveryOf(network, request, { artifactRoot: otherHash("root") });
@@ -150,6 +184,7 @@ describe("an executor that signs two outputs is convicted", () => {
       executor: request.executor,
       outputHash: two.outputHash,
       artifactRoot: finishOf(request).artifactRoot,
+      promptHash: finishOf(request).promptHash,
       promptTokens: 10,
       completionTokens: 20,
       finishReason: FinishReason.STOP,

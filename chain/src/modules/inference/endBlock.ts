@@ -3,19 +3,25 @@ import { moduleAddress } from "@karat/common";
 import type { Context } from "../../app/module.ts";
 import { emitSettled } from "./events.ts";
 import type { InferenceDeps, Payment } from "./expects.ts";
-import { miss, putEnded, read } from "./keeper.ts";
+import { miss, putEnded, readRef } from "./keeper.ts";
 import { deadlines, expiring, payable, records, STORE } from "./keys.ts";
 import { settle } from "./transition.ts";
 
 /** Most inferences that one block misses, pays or forgets, each. */
 export const BLOCK_BUDGET = 500;
 
+/**
+ * What was finished is not paid before so many blocks: the transfer agent says that it delivered once it has seen the
+ * finish, and without its word it has no share.
+ */
+export const DELIVERY_BLOCKS = 10n;
+
 const REWARD_ACCOUNT = moduleAddress("reward");
 
 type Agenda = typeof deadlines;
 
 export function endBlock(deps: InferenceDeps, ctx: Context): void {
-  for (const id of due(ctx, deadlines, ctx.height)) miss(deps, ctx, read(ctx, id)!, "deadline");
+  for (const ref of due(ctx, deadlines, ctx.height)) miss(deps, ctx, readRef(ctx, ref)!, "deadline");
   settleDue(deps, ctx);
   forgetDue(ctx);
 }
@@ -29,8 +35,9 @@ function settleDue(deps: InferenceDeps, ctx: Context): void {
   if (current.number === 0n) return;
   const spent = new Map<string, bigint>();
   const payments: Payment[] = [];
-  for (const id of due(ctx, payable, current.startHeight - 1n)) {
-    const finished = read(ctx, id)!;
+  const last = ctx.height - DELIVERY_BLOCKS;
+  for (const ref of due(ctx, payable, last < current.startHeight ? last : current.startHeight - 1n)) {
+    const finished = readRef(ctx, ref)!;
     const { client, executor, cost: amount } = finished;
     if (amount > 0n) {
       const transferAgent = finished.deliveryHeight > 0n ? finished.transferAgent : undefined;
@@ -48,18 +55,18 @@ function settleDue(deps: InferenceDeps, ctx: Context): void {
 
 function forgetDue(ctx: Context): void {
   const store = ctx.store(STORE);
-  for (const [height, id] of dueKeys(ctx, expiring, ctx.height)) {
-    expiring.delete(store, [height, id]);
-    records.delete(store, id);
+  for (const [height, ref] of dueKeys(ctx, expiring, ctx.height)) {
+    expiring.delete(store, [height, ref]);
+    records.delete(store, ref);
   }
 }
 
-const due = (ctx: Context, agenda: Agenda, height: bigint): Uint8Array[] =>
-  dueKeys(ctx, agenda, height).map(([, id]) => id);
+const due = (ctx: Context, agenda: Agenda, height: bigint): bigint[] =>
+  dueKeys(ctx, agenda, height).map(([, ref]) => ref);
 
 /** The first entries up to a height, earliest first, at most the budget. */
-function dueKeys(ctx: Context, agenda: Agenda, height: bigint): (readonly [bigint, Uint8Array])[] {
-  const keys: (readonly [bigint, Uint8Array])[] = [];
+function dueKeys(ctx: Context, agenda: Agenda, height: bigint): (readonly [bigint, bigint])[] {
+  const keys: (readonly [bigint, bigint])[] = [];
   for (const [key] of agenda.entries(ctx.store(STORE), { limit: BLOCK_BUDGET })) {
     if (key[0] > height) break;
     keys.push(key);

@@ -52,4 +52,10 @@ export const ERRORS = {
   invalidResponseSignature: kind(29),
   /** Delivered with another content. */
   alreadyDelivered: kind(30),
+  /** Delivered as the finish says, and there is no finish (yet). */
+  notFinished: kind(31),
+  /** Another inference has the same short id: the nonce has to be drawn anew. */
+  refTaken: kind(32),
+  /** No account has the number. */
+  unknownClient: kind(33),
 } as const;

@@ -4,12 +4,26 @@ import type { Context } from "../../app/module.ts";
 
 export interface Params {
   get(ctx: Context): params.Params;
-  model(ctx: Context, id: string): params.Model | undefined;
+  modelByNumber(ctx: Context, number: number): params.Model | undefined;
+}
+
+export interface Account {
+  readonly address: string;
+  /** Unknown until the account has signed for the first time. */
+  readonly publicKey: Uint8Array | undefined;
+  readonly accountNumber: bigint;
+  readonly sequence: bigint;
+}
+
+export interface Accounts {
+  byNumber(ctx: Context, number: bigint): Account | undefined;
+  set(ctx: Context, account: Account): void;
 }
 
 export interface Participants {
   byNodeAddress(ctx: Context, address: string): participant.Participant | undefined;
   byOperator(ctx: Context, address: string): participant.Participant | undefined;
+  byNumber(ctx: Context, number: number): participant.Participant | undefined;
 }
 
 /** A participant that may be drawn as executor. */
@@ -69,6 +83,7 @@ export interface Reputation {
 }
 
 export interface InferenceDeps {
+  readonly accounts: Accounts;
   readonly params: Params;
   readonly participants: Participants;
   readonly epochs: Epochs;

@@ -1,19 +1,18 @@
 /** Records of inferences: start, finish, delivery; deadlines, settlement, refund. The spec is README.md. */
-import type { inference } from "@karat/proto";
+import { type inference, refOf } from "@karat/proto";
 import type { Context, Module } from "../../app/module.ts";
 import { genesisObject } from "../support/genesis.ts";
 import { endBlock } from "./endBlock.ts";
 import type { InferenceDeps } from "./expects.ts";
 import { awaitingDecision, invariants } from "./invariants.ts";
-import { invalidate, leaveUndecided, putPayable, read } from "./keeper.ts";
+import { invalidate, leaveUndecided, putPayable, read, readRef } from "./keeper.ts";
 import { STORE, undrawn } from "./keys.ts";
-import { deliverInferences } from "./msgs/deliverInferences.ts";
-import { finishInferences } from "./msgs/finishInferences.ts";
-import { startInferences } from "./msgs/startInferences.ts";
+import { recordsHandler } from "./msgs/records.ts";
 import { queries } from "./queries.ts";
 import { canStep, isDisputed } from "./transition.ts";
 
 export { type Batch, defineBatch, MAX_RECORDS, type Result } from "./batch.ts";
+export { DELIVERY_BLOCKS } from "./endBlock.ts";
 export { ERRORS as INFERENCE_ERRORS } from "./errors.ts";
 export type { Candidate, CandidateFilter, InferenceDeps, Payment } from "./expects.ts";
 export { EDGES as INFERENCE_EDGES } from "./transition.ts";
@@ -41,9 +40,7 @@ export function createInferenceModule(deps: InferenceDeps): Module & InferenceKe
   return {
     name: STORE,
     messages: {
-      "/karat.inference.v1.MsgStartInferences": startInferences(deps),
-      "/karat.inference.v1.MsgFinishInferences": finishInferences(deps),
-      "/karat.inference.v1.MsgDeliverInferences": deliverInferences(deps),
+      "/karat.inference.v1.MsgRecords": recordsHandler(deps),
     },
     queries,
     initGenesis: (_ctx, state) => void genesisObject(state ?? {}, STORE, []),
@@ -61,12 +58,12 @@ export function createInferenceModule(deps: InferenceDeps): Module & InferenceKe
       const taken = [...undrawn.entries(store, { limit })]
         .map(([key]) => key)
         .filter(([finished]) => finished < height);
-      return taken.map(([finished, id]) => {
-        undrawn.delete(store, [finished, id]);
-        return read(ctx, id)!;
+      return taken.map(([finished, ref]) => {
+        undrawn.delete(store, [finished, ref]);
+        return readRef(ctx, ref)!;
       });
     },
-    isUndrawn: (ctx, { finishHeight, id }) => undrawn.has(ctx.store(STORE), [finishHeight, id]),
+    isUndrawn: (ctx, { finishHeight, id }) => undrawn.has(ctx.store(STORE), [finishHeight, refOf(id)]),
     awaitingDecision: (ctx) => awaitingDecision(ctx),
     accept: putPayable,
     invalidate(ctx, id) {

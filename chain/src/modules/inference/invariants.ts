@@ -1,5 +1,5 @@
 import { toHex } from "@karat/common";
-import { inference } from "@karat/proto";
+import { inference, refOf } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
 import type { InferenceDeps } from "./expects.ts";
 import { deadlines, expiring, payable, records, STORE, statements, undrawn } from "./keys.ts";
@@ -13,15 +13,16 @@ export function invariants(deps: InferenceDeps, ctx: Context): string[] {
   const broken: string[] = [];
   const counts = { started: 0, terminal: 0 };
   let locked = 0n;
-  for (const [id, record] of records.entries(store)) {
-    const name = toHex(id);
+  for (const [ref, record] of records.entries(store)) {
+    const name = toHex(record.id);
+    if (refOf(record.id) !== ref) broken.push(`${name}: under a short id that is not its own`);
     locked += record.locked;
     if (record.status === Status.STARTED) {
       counts.started++;
-      if (!deadlines.has(store, [record.deadlineHeight, id])) broken.push(`${name}: started without a deadline`);
+      if (!deadlines.has(store, [record.deadlineHeight, ref])) broken.push(`${name}: started without a deadline`);
     } else if (record.status === Status.FINISHED) {
       if (record.locked !== record.cost) broken.push(`${name}: holds ${record.locked}, costs ${record.cost}`);
-      const at = [record.finishHeight, id] as const;
+      const at = [record.finishHeight, ref] as const;
       if (undrawn.has(store, at) && payable.has(store, at)) broken.push(`${name}: payable before its draw`);
     } else if (isTerminal(record.status)) {
       counts.terminal++;
@@ -31,12 +32,12 @@ export function invariants(deps: InferenceDeps, ctx: Context): string[] {
   if (size(ctx, deadlines) !== counts.started) broken.push("deadlines of inferences that are not started");
   if (size(ctx, expiring) !== counts.terminal) broken.push("ended inferences that are never forgotten, or the reverse");
   for (const agenda of [undrawn, payable]) {
-    for (const [[, id]] of agenda.entries(store)) {
-      if (records.get(store, id)?.status !== Status.FINISHED) broken.push(`${toHex(id)}: on an agenda, not finished`);
+    for (const [[, ref]] of agenda.entries(store)) {
+      if (records.get(store, ref)?.status !== Status.FINISHED) broken.push(`${ref}: on an agenda, not finished`);
     }
   }
-  for (const [id] of statements.entries(store)) {
-    if (records.get(store, id)?.status !== Status.STARTED) broken.push(`${toHex(id)}: a statement waits for no finish`);
+  for (const [ref] of statements.entries(store)) {
+    if (records.get(store, ref)?.status !== Status.STARTED) broken.push(`${ref}: a statement waits for no finish`);
   }
   const held = deps.deposits.totalLocked(ctx);
   if (held !== locked) broken.push(`deposits hold ${held}, inferences ${locked}`);
@@ -49,9 +50,9 @@ export function awaitingDecision(ctx: Context): Uint8Array[] {
   return [...records.entries(store)]
     .filter(([, { status }]) => status === Status.FINISHED)
     .filter(
-      ([id, { finishHeight }]) => !undrawn.has(store, [finishHeight, id]) && !payable.has(store, [finishHeight, id]),
+      ([ref, { finishHeight }]) => !undrawn.has(store, [finishHeight, ref]) && !payable.has(store, [finishHeight, ref]),
     )
-    .map(([id]) => id);
+    .map(([, { id }]) => id);
 }
 
 function size(ctx: Context, agenda: typeof deadlines): number {

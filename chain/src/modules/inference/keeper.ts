@@ -1,54 +1,62 @@
 /** Reads and writes the module's records and keeps its agendas in step with them. Holds no rules. */
-import type { inference } from "@karat/proto";
+import { type inference, refOf } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
 import { ERRORS } from "./errors.ts";
 import { emitInconclusive, emitInvalid, emitMissed } from "./events.ts";
 import type { InferenceDeps } from "./expects.ts";
 import { deadlines, expiring, payable, records, STORE, statements, undrawn } from "./keys.ts";
-import { canStep, refund } from "./transition.ts";
+import { canStep, refund, sameBytes } from "./transition.ts";
 
 type Inference = inference.Inference;
 
-export const read = (ctx: Context, id: Uint8Array): Inference | undefined => records.get(ctx.store(STORE), id);
+export const readRef = (ctx: Context, ref: bigint): Inference | undefined => records.get(ctx.store(STORE), ref);
+
+export function read(ctx: Context, id: Uint8Array): Inference | undefined {
+  const record = readRef(ctx, refOf(id));
+  return record !== undefined && sameBytes(record.id, id) ? record : undefined;
+}
 
 /** Throws `unknownInference`. */
-export function require(ctx: Context, id: Uint8Array): Inference {
-  const record = read(ctx, id);
+export function require(ctx: Context, ref: bigint): Inference {
+  const record = readRef(ctx, ref);
   if (record === undefined) throw new ChainError(ERRORS.unknownInference, "not started, or forgotten");
   return record;
 }
 
 export function write(ctx: Context, record: Inference): void {
-  records.set(ctx.store(STORE), record.id, record);
+  records.set(ctx.store(STORE), refOf(record.id), record);
 }
 
 export function create(ctx: Context, started: Inference): void {
   write(ctx, started);
-  deadlines.set(ctx.store(STORE), [started.deadlineHeight, started.id], true);
+  deadlines.set(ctx.store(STORE), [started.deadlineHeight, refOf(started.id)], true);
 }
 
 /** After the edge to FINISHED: waits for its draw. */
 export function putFinished(ctx: Context, finished: Inference): void {
   const store = ctx.store(STORE);
+  const ref = refOf(finished.id);
   write(ctx, finished);
-  deadlines.delete(store, [finished.deadlineHeight, finished.id]);
-  undrawn.set(store, [finished.finishHeight, finished.id], true);
+  deadlines.delete(store, [finished.deadlineHeight, ref]);
+  undrawn.set(store, [finished.finishHeight, ref], true);
 }
 
 /** After an edge to a terminal status: off every agenda but that of forgetting. */
 export function putEnded(deps: InferenceDeps, ctx: Context, ended: Inference): void {
   const store = ctx.store(STORE);
+  const ref = refOf(ended.id);
   write(ctx, ended);
   if (ended.finishHeight === 0n) {
-    deadlines.delete(store, [ended.deadlineHeight, ended.id]);
+    deadlines.delete(store, [ended.deadlineHeight, ref]);
   } else {
-    undrawn.delete(store, [ended.finishHeight, ended.id]);
-    payable.delete(store, [ended.finishHeight, ended.id]);
+    undrawn.delete(store, [ended.finishHeight, ref]);
+    payable.delete(store, [ended.finishHeight, ref]);
   }
-  statements.delete(store, ended.id);
+  // Only what was delivered before its finish can have left one.
+  if (ended.deliveryHeight > 0n && ended.finishHeight === 0n) statements.delete(store, ref);
   // The parameters keep the retention longer than any anchor is accepted: until then the record tells a replay.
-  expiring.set(store, [ctx.height + deps.params.get(ctx).retentionBlocks, ended.id], true);
+  expiring.set(store, [ctx.height + deps.params.get(ctx).retentionBlocks, ref], true);
 }
 
 /** The executor did not deliver: refund, and a miss on its record. */
@@ -88,5 +96,5 @@ export function convictOfContradiction(deps: InferenceDeps, ctx: Context, finish
 export function putPayable(ctx: Context, id: Uint8Array): void {
   const record = read(ctx, id);
   if (record === undefined || !canStep(record.status, "settle")) return;
-  payable.set(ctx.store(STORE), [record.finishHeight, id], true);
+  payable.set(ctx.store(STORE), [record.finishHeight, refOf(id)], true);
 }

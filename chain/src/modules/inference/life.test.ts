@@ -1,10 +1,10 @@
-import { utf8 } from "@karat/common";
-import { inference, sign } from "@karat/proto";
+import { sha256, utf8 } from "@karat/common";
+import { inference, refOf, sign, statementOf } from "@karat/proto";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ChainError } from "../../app/errors.ts";
 import { errorOf } from "../testing/context.ts";
-import { keyNamed } from "../testing/identities.ts";
 import { DEPOSITED, MAX_OUTPUT, TestNetwork } from "../testing/network.ts";
+import { openFinish } from "../testing/numbers.ts";
 import { finishOf, type Request } from "../testing/records.ts";
 import { ERRORS } from "./errors.ts";
 import { EDGES, follow, type InferenceStatus, isTerminal, type Step } from "./transition.ts";
@@ -75,20 +75,18 @@ describe("a finish", () => {
     expect(network.chain.eventsOf("inference_finish")).toHaveLength(1);
   });
 
+  const payload = { output: utf8("answer"), tokenIds: new Array(20).fill(1), artifact: new Uint8Array(40) };
   const refused: [string, Partial<inference.FinishRecord>, { code: number }][] = [
     ["an unknown id", { inferenceId: new Uint8Array(32) }, ERRORS.unknownInference],
     ["an empty id", { inferenceId: new Uint8Array() }, ERRORS.unknownInference],
-    ["a short output hash", { outputHash: new Uint8Array(31) }, ERRORS.invalidFinish],
-    ["no artifact root", { artifactRoot: new Uint8Array() }, ERRORS.invalidFinish],
-    ["a long prompt hash", { promptHash: new Uint8Array(33) }, ERRORS.invalidFinish],
-    ["more prompt than its receipt says", { promptTokens: 11 }, ERRORS.invalidFinish],
+    ["no artifact root beside its payload", { ...payload, artifactRoot: new Uint8Array() }, ERRORS.invalidFinish],
+    ["a long prompt hash beside its payload", { ...payload, promptHash: new Uint8Array(33) }, ERRORS.invalidFinish],
+    ["more prompt than its receipt says", { ...payload, promptTokens: 11 }, ERRORS.invalidFinish],
     ["more output than authorized", { completionTokens: 101 }, ERRORS.invalidFinish],
-    ["no reason", { finishReason: FinishReason.UNSPECIFIED }, ERRORS.invalidFinish],
     ["an unknown reason", { finishReason: 9 as never }, ERRORS.invalidFinish],
     ["length before the limit", { finishReason: FinishReason.LENGTH }, ERRORS.invalidFinish],
     ["stop without a token", { completionTokens: 0 }, ERRORS.invalidFinish],
     ["an error that is too long", { error: "x".repeat(257) }, ERRORS.invalidFinish],
-    ["bytes of another output", { output: utf8("other"), tokenIds: new Array(20).fill(1) }, ERRORS.invalidPayload],
     ["fewer ids than tokens", { output: utf8("answer"), tokenIds: [1] }, ERRORS.invalidPayload],
     [
       "too many bytes",
@@ -107,14 +105,24 @@ describe("a finish", () => {
     const request = started();
     const other = network.operators.find((operator) => operator !== request.executor)!;
     expect(finish(request, {}, other)).toBe(ERRORS.wrongSender.code);
-    const message = { sender: keyNamed("nobody").address, records: [finishOf(request)] };
-    const url = "/karat.inference.v1.MsgFinishInferences";
-    expect(network.chain.refusal(network.inferences, url, message)).toEqual(ERRORS.unknownSender);
-    expect(network.chain.refusal(network.inferences, url, { ...message, records: [] })).toEqual(ERRORS.batchSize);
+  });
+
+  test("has the root of a statement, whole or in parts, and not both", () => {
+    const request = started();
+    const { chainId } = network.chain;
+    const batch = (change: Partial<inference.FinishRecord>) =>
+      network.batch({ finishes: [openFinish(chainId, finishOf(request, change))] }, request.executor);
+    const [whole, root] = [batch(payload).finishes[0]!, batch({}).finishes[0]!.root];
+    const send = (entry: inference.FinishEntry) => network.send({ ...batch({}), finishes: [entry] });
+    expect(send({ ...whole, root })).toEqual([ERRORS.invalidFinish.code]);
+    expect(send({ ...whole, opening: undefined })).toEqual([ERRORS.invalidFinish.code]);
+    expect(send({ ...whole, opening: undefined, root: root.subarray(1) })).toEqual([ERRORS.invalidFinish.code]);
+    expect(send(whole)).toEqual([0]);
+    expect(send({ ...whole, opening: undefined, root: network.record(request)!.root })).toEqual([0]);
+    expect(network.record(request)!.root).toEqual(sha256(statementOf(chainId, finishOf(request, payload))));
   });
 
   test("may carry its payload, and may not where the client asked for hashes only", () => {
-    const payload = { output: utf8("answer"), tokenIds: new Array(20).fill(1), artifact: new Uint8Array(40) };
     expect(finish(started(), payload)).toBe(0);
     const request = network.request({ authorization: { recording: sign.RecordingMode.COMMIT } });
     network.start([request.record]);
@@ -167,6 +175,21 @@ describe("a deadline", () => {
 });
 
 describe("queries", () => {
+  test("tell where many inferences stand, and pass over those that the chain does not know", () => {
+    const [open, over] = [started(), started()];
+    finish(over);
+    const progress = network.query(
+      network.inferences,
+      "/karat.inference.v1.Query/Progress",
+      inference.QueryProgressRequest.encode({ refs: [over.id, new Uint8Array(32), open.id].map(refOf) }).finish(),
+      inference.QueryProgressResponse.decode,
+    ).progress;
+    expect(progress).toMatchObject([
+      { ref: refOf(over.id), status: Status.FINISHED, root: network.record(over)!.root, completionTokens: 20 },
+      { ref: refOf(open.id), status: Status.STARTED, root: new Uint8Array(), delivered: false },
+    ]);
+  });
+
   const { QueryInferenceRequest, QueryInferenceResponse, QueryInferencesRequest, QueryInferencesResponse } = inference;
   const one = (id: Uint8Array) =>
     network.query(

@@ -1,11 +1,13 @@
-import { inference } from "@karat/proto";
+import { inference, refOf } from "@karat/proto";
+import { ChainError, SDK } from "../../app/errors.ts";
 import type { QueryHandler } from "../../app/module.ts";
 import { defineQuery, found, pageLimit, queriedAddress } from "../support/query.ts";
-import { read } from "./keeper.ts";
+import { read, readRef } from "./keeper.ts";
 import { records, STORE } from "./keys.ts";
 
 /** Most records that one filtered query looks at; a shorter page than asked for may end here. */
 const SCAN_LIMIT = 20_000;
+const MAX_REFS = 256;
 
 export const queries: Readonly<Record<string, QueryHandler>> = {
   "/karat.inference.v1.Query/Inference": defineQuery(
@@ -22,7 +24,7 @@ export const queries: Readonly<Record<string, QueryHandler>> = {
       const client = request.client === "" ? undefined : queriedAddress(request.client);
       const most = pageLimit(request.limit, 50);
       const page: inference.Inference[] = [];
-      const range = request.after.length > 0 ? { after: request.after } : {};
+      const range = request.after.length > 0 ? { after: refOf(request.after) } : {};
       for (const [, record] of records.entries(ctx.store(STORE), { ...range, limit: SCAN_LIMIT })) {
         if (executor !== undefined && record.executor !== executor) continue;
         if (client !== undefined && record.client !== client) continue;
@@ -30,6 +32,23 @@ export const queries: Readonly<Record<string, QueryHandler>> = {
         if (page.length === most) break;
       }
       return { inferences: page };
+    },
+  ),
+
+  "/karat.inference.v1.Query/Progress": defineQuery(
+    inference.QueryProgressRequest,
+    inference.QueryProgressResponse,
+    (ctx, { refs }) => {
+      if (refs.length > MAX_REFS) throw new ChainError(SDK.invalidRequest, `at most ${MAX_REFS} refs`);
+      return {
+        progress: refs.flatMap((ref) => {
+          const record = readRef(ctx, ref);
+          if (record === undefined) return [];
+          const { status, root, promptTokens, completionTokens, finishReason, deliveryHeight } = record;
+          const delivered = deliveryHeight > 0n;
+          return [{ ref, status, root, promptTokens, completionTokens, finishReason, delivered }];
+        }),
+      };
     },
   ),
 };

@@ -3,8 +3,11 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { memoryBank } from "../testing/bank.ts";
 import { DEPOSITED, TestNetwork } from "../testing/network.ts";
 import { deliveryOf, type Request } from "../testing/records.ts";
+import { DELIVERY_BLOCKS } from "./endBlock.ts";
 
 const Status = inference.InferenceStatus;
+/** Blocks after which a transfer agent has said what it delivered. */
+const LATER = Number(DELIVERY_BLOCKS);
 /** 10 prompt tokens at 2 and 20 output tokens at 5. */
 const COST = 120n;
 
@@ -29,7 +32,7 @@ describe("settlement", () => {
     network.block(3);
     expect(statusOf(request)).toBe(Status.FINISHED);
     network.epochs.next();
-    network.block();
+    network.block(LATER);
     expect(network.record(request)).toMatchObject({ status: Status.SETTLED, locked: 0n, cost: COST });
     expect(network.deposit()).toMatchObject({ available: DEPOSITED - COST, locked: 0n });
     const { executor } = request;
@@ -43,7 +46,7 @@ describe("settlement", () => {
   test("pays no transfer agent that recorded no delivery", () => {
     valid();
     network.epochs.next();
-    network.block();
+    network.block(LATER);
     expect(network.rewards.distributed).toMatchObject([{ transferAgent: undefined }]);
   });
 
@@ -51,8 +54,18 @@ describe("settlement", () => {
     valid();
     network.epochs.next();
     network.epochs.next();
-    network.block();
+    network.block(LATER);
     expect(network.rewards.distributed).toMatchObject([{ epoch: 4n }]);
+  });
+
+  test("gives the transfer agent time to say that it delivered, also at the end of an epoch", () => {
+    const request = valid();
+    network.epochs.next();
+    network.block(5);
+    expect(statusOf(request)).toBe(Status.FINISHED);
+    expect(network.agree([request])).toEqual([0]);
+    network.block(LATER);
+    expect(network.rewards.distributed).toMatchObject([{ transferAgent: network.transferAgent }]);
   });
 
   test("waits for a check that is still open", () => {
@@ -80,7 +93,7 @@ describe("settlement", () => {
     network.epochs.next();
     network.block(400);
     expect(network.record(request)).toBeDefined();
-    network.block(2);
+    network.block(2 + LATER);
     expect(network.record(request)).toBeUndefined();
     expect(network.check(request)).toBeUndefined();
   });

@@ -1,40 +1,64 @@
 /** The signatures that records will be asked for, for verifying them before their block. A guess: execution decides. */
 import { sha256 } from "@karat/common";
-import { type inference, sign } from "@karat/proto";
+import { encodeSigned, type inference, sign } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
 import type { SignatureCheck } from "../../app/signatures/verified.ts";
+import { type BatchReads, batchReads } from "./batchReads.ts";
 import type { InferenceDeps } from "./expects.ts";
+import { openStart } from "./signed.ts";
 
-type Deps = Pick<InferenceDeps, "participants">;
-
-/** The client's and the executor's; that of a `busy` needs the draw and stays with the execution. */
-export function* startSignatures(
-  { participants }: Deps,
+/** Clients', and executors' where they ride; that of a `busy` needs the draw and stays with the execution. */
+export function* recordSignatures(
+  deps: InferenceDeps,
   ctx: Context,
-  { authorization, signature, receipt, receiptSignature }: inference.StartRecord,
+  message: inference.MsgRecords,
 ): Generator<SignatureCheck> {
-  const key = decoded(sign.RequestAuthorization, authorization)?.key;
-  if (key !== undefined) yield { digest: sha256(authorization), signature, publicKey: key };
-  const executor = decoded(sign.Receipt, receipt)?.executor;
-  const publicKey = executor === undefined ? undefined : participants.byOperator(ctx, executor)?.nodeKey;
-  if (publicKey !== undefined) yield { digest: sha256(receipt), signature: receiptSignature, publicKey };
+  const sender = deps.participants.byNodeAddress(ctx, message.sender)?.operator;
+  if (sender === undefined) return;
+  const reads = batchReads(deps, ctx);
+  for (const entry of message.starts) yield* startSignatures(reads, ctx, sender, message, entry);
+  for (const delivery of message.deliveries) yield* deliverySignatures(reads, delivery);
+}
+
+function* startSignatures(
+  reads: BatchReads,
+  ctx: Context,
+  sender: string,
+  message: inference.MsgRecords,
+  entry: inference.StartEntry,
+): Generator<SignatureCheck> {
+  const opened = optional(() => openStart(ctx, reads, sender, message, entry));
+  if (opened === undefined) return;
+  const { id, authorization } = opened;
+  yield { digest: id, signature: entry.signature, publicKey: authorization.key };
+  if (entry.executor === 0) return;
+  const executor = reads.operator(entry.executor);
+  const publicKey = executor === undefined ? undefined : reads.participant(executor)?.nodeKey;
+  if (executor === undefined || publicKey === undefined) return;
+  const { attempt, promptTokens, deadlineAfter, receiptSignature } = entry;
+  const deadlineHeight = message.baseHeight + BigInt(deadlineAfter);
+  const { chainId } = ctx;
+  const receipt = optional(() =>
+    encodeSigned("receipt", { chainId, inferenceId: id, executor, attempt, promptTokens, deadlineHeight }),
+  );
+  if (receipt !== undefined) yield { digest: sha256(receipt), signature: receiptSignature, publicKey };
 }
 
 /** The executor's, where its response is attached. */
-export function* deliverySignatures(
-  { participants }: Deps,
-  ctx: Context,
+function* deliverySignatures(
+  reads: BatchReads,
   { response, responseSignature }: inference.DeliveryRecord,
 ): Generator<SignatureCheck> {
   if (response.length === 0) return;
-  const executor = decoded(sign.ResponseReceipt, response)?.executor;
-  const publicKey = executor === undefined ? undefined : participants.byOperator(ctx, executor)?.nodeKey;
+  const executor = optional(() => sign.ResponseReceipt.decode(response))?.executor;
+  const publicKey = executor === undefined ? undefined : reads.participant(executor)?.nodeKey;
   if (publicKey !== undefined) yield { digest: sha256(response), signature: responseSignature, publicKey };
 }
 
-function decoded<T>(type: { decode(bytes: Uint8Array): T }, bytes: Uint8Array): T | undefined {
+/** Undefined where the record is one that will be refused. */
+function optional<T>(make: () => T): T | undefined {
   try {
-    return type.decode(bytes);
+    return make();
   } catch {
     return undefined;
   }

@@ -1,56 +1,86 @@
-/** What parties sign: strict decoding, and whether the signature is theirs. */
-import { addressBytes, addressOfKey, sha256 } from "@karat/common";
-import { DOMAIN, sign } from "@karat/proto";
-import { isRuleError, type SamplingParams, validateSampling } from "@karat/rules";
+/** What parties sign: put together from records, or decoded strictly; and whether the signature is theirs. */
+import { addressOfKey, sha256 } from "@karat/common";
+import { DOMAIN, encodeSigned, type inference, openAuthorizationOf, type SignedMessage, sign } from "@karat/proto";
+import { DEFAULT_SAMPLING, isRuleError, type SamplingParams, validateSampling } from "@karat/rules";
 import { ChainError, type ErrorKind } from "../../app/errors.ts";
 import { GAS } from "../../app/gas.ts";
 import type { Context } from "../../app/module.ts";
 import { verifyOnce } from "../../app/signatures/verified.ts";
+import type { BatchReads } from "./batchReads.ts";
 import { ERRORS } from "./errors.ts";
 import { sameBytes } from "./transition.ts";
 
 /** Longest encoding of anything signed; names and models are short. */
 const MAX_SIGNED_BYTES = 2048;
 const MAX_NONCE_BYTES = 32;
-/** What may stand in a key of the store. */
-const MODEL_NAME = /^[\x21-\x7e]{1,128}$/;
+const NO_TERMS = "names terms that the batch does not have";
 
-/** Canonical, for this chain and purpose, every field in range. Throws `malformedAuthorization` or `wrongDomain`. */
-export function decodeAuthorization(ctx: Context, bytes: Uint8Array): sign.RequestAuthorization {
-  const authorization = decodeCanonical(sign.RequestAuthorization, bytes, ERRORS.malformedAuthorization);
-  checkPurpose(ctx, authorization, DOMAIN.authorization);
-  const { requestHash, nonce, sampling, recording, model } = authorization;
+export interface Opened {
+  /** SHA-256 of the bytes. */
+  readonly id: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly authorization: SignedMessage["authorization"];
+  /** Undefined: the defaults. */
+  readonly sampling: sign.Sampling | undefined;
+  /** The client's account does not have the key yet. */
+  readonly newKey: boolean;
+}
+
+/**
+ * The authorization that an entry stands for. It is canonical by construction; where any value is not what the client
+ * signed, the signature does not fit. Throws `malformedAuthorization`, `unknownClient`, `unauthorizedKey`,
+ * `unknownTransferAgent`, `unknownModel`.
+ */
+export function openStart(
+  ctx: Context,
+  reads: BatchReads,
+  sender: string,
+  { baseHeight, terms }: Pick<inference.MsgRecords, "baseHeight" | "terms">,
+  entry: inference.StartEntry,
+): Opened {
+  const term = terms[entry.terms];
+  if (term === undefined) throw new ChainError(ERRORS.malformedAuthorization, NO_TERMS);
+  const requestHash = entry.request.length > 0 ? sha256(entry.request) : entry.requestHash;
   const problem =
     requestHash.length !== 32
       ? "request_hash is 32 bytes"
-      : !MODEL_NAME.test(model)
-        ? "model is 1 to 128 printable characters"
-        : addressBytes(authorization.transferAgent) === undefined
-          ? "transfer_agent is not an address"
-          : nonce.length === 0 || nonce.length > MAX_NONCE_BYTES
-            ? `nonce is 1 to ${MAX_NONCE_BYTES} bytes`
-            : authorization.maxOutputTokens === 0
-              ? "max_output_tokens is zero"
-              : recording !== sign.RecordingMode.FULL && recording !== sign.RecordingMode.COMMIT
-                ? "recording is full or commit"
-                : samplingProblem(sampling);
+      : entry.request.length > 0 && entry.requestHash.length > 0
+        ? "request_hash is left out beside the request"
+        : entry.nonce.length === 0 || entry.nonce.length > MAX_NONCE_BYTES
+          ? `nonce is 1 to ${MAX_NONCE_BYTES} bytes`
+          : term.maxOutputTokens === 0
+            ? "max_output_tokens is zero"
+            : BigInt(entry.anchorAge) > baseHeight
+              ? "the anchor lies before the first block"
+              : samplingProblem(term.sampling);
   if (problem !== undefined) throw new ChainError(ERRORS.malformedAuthorization, problem);
-  return authorization;
-}
-
-/** Throws `malformedReceipt` or `wrongDomain`. */
-export function decodeReceipt(ctx: Context, bytes: Uint8Array): sign.Receipt {
-  const receipt = decodeCanonical(sign.Receipt, bytes, ERRORS.malformedReceipt);
-  checkPurpose(ctx, receipt, DOMAIN.receipt);
-  return receipt;
+  const account = reads.account(entry.client);
+  if (account === undefined) throw new ChainError(ERRORS.unknownClient, `account ${entry.client}`);
+  const key = entry.key.length > 0 ? entry.key : account.publicKey;
+  if (key === undefined) throw new ChainError(ERRORS.unauthorizedKey, "the account's key is not known: send it along");
+  if (entry.key.length > 0 && !authorizedKey(account.address, key)) {
+    throw new ChainError(ERRORS.unauthorizedKey, `not a key of ${account.address}`);
+  }
+  const transferAgent = entry.transferAgent === 0 ? sender : reads.operator(entry.transferAgent);
+  if (transferAgent === undefined) throw new ChainError(ERRORS.unknownTransferAgent, String(entry.transferAgent));
+  const model = reads.model(term.model);
+  if (model === undefined) throw new ChainError(ERRORS.unknownModel, String(term.model));
+  const names = { chainId: ctx.chainId, client: account.address, key, model, transferAgent, requestHash };
+  const authorization = openAuthorizationOf(entry, term, baseHeight, names, DEFAULT_SAMPLING);
+  const bytes = encodeSigned("authorization", authorization);
+  const newKey = account.publicKey === undefined && addressOfKey(key) === account.address;
+  return { id: sha256(bytes), bytes, authorization, sampling: term.sampling, newKey };
 }
 
 /** Throws `malformedResponse` or `wrongDomain`. */
 export function decodeResponse(ctx: Context, bytes: Uint8Array): sign.ResponseReceipt {
   const response = decodeCanonical(sign.ResponseReceipt, bytes, ERRORS.malformedResponse);
-  checkPurpose(ctx, response, DOMAIN.response);
-  if (response.outputHash.length !== 32 || response.artifactRoot.length !== 32) {
-    throw new ChainError(ERRORS.malformedResponse, "output_hash and artifact_root are 32 bytes");
+  if (response.domain !== DOMAIN.response || response.chainId !== ctx.chainId) {
+    throw new ChainError(ERRORS.wrongDomain, `signed as ${response.domain} for ${response.chainId}`);
+  }
+  const { outputHash, artifactRoot, promptHash } = response;
+  if (outputHash.length !== 32 || artifactRoot.length !== 32 || promptHash.length !== 32) {
+    throw new ChainError(ERRORS.malformedResponse, "output_hash, artifact_root and prompt_hash are 32 bytes");
   }
   return response;
 }
@@ -67,9 +97,18 @@ export function isSignedBy(
   signature: Uint8Array,
   key: Uint8Array | undefined,
 ): boolean {
+  return isDigestSignedBy(ctx, sha256(bytes), signature, key);
+}
+
+export function isDigestSignedBy(
+  ctx: Context,
+  digest: Uint8Array,
+  signature: Uint8Array,
+  key: Uint8Array | undefined,
+): boolean {
   if (key === undefined) return false;
   ctx.gas.consume(GAS.signature, "signature of a record");
-  return verifyOnce(sha256(bytes), signature, key);
+  return verifyOnce(digest, signature, key);
 }
 
 /** The message, if `bytes` are exactly its canonical encoding: no unknown field, no other order, no default written out. */
@@ -91,14 +130,8 @@ function decodeCanonical<T>(
   return message;
 }
 
-function checkPurpose(ctx: Context, signed: { domain: string; chainId: string }, domain: string): void {
-  if (signed.domain !== domain || signed.chainId !== ctx.chainId) {
-    throw new ChainError(ERRORS.wrongDomain, `signed as ${signed.domain} for ${signed.chainId}`);
-  }
-}
-
 function samplingProblem(sampling: SamplingParams | undefined): string | undefined {
-  if (sampling === undefined) return "sampling is missing";
+  if (sampling === undefined) return undefined;
   try {
     validateSampling(sampling);
     return undefined;

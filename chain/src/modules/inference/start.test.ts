@@ -1,16 +1,20 @@
 import { sha256, signDigest, utf8 } from "@karat/common";
-import { encodeSigned, inference, sign } from "@karat/proto";
+import { encodeSigned, inference, refOf, sign } from "@karat/proto";
+import { DEFAULT_SAMPLING } from "@karat/rules";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ChainError, SDK } from "../../app/errors.ts";
 import { errorOf } from "../testing/context.ts";
-import { keyNamed } from "../testing/identities.ts";
+import { keyNamed, type TestKey } from "../testing/identities.ts";
 import { DEPOSITED, MAX_OUTPUT, PRICE, type RequestOptions, TestNetwork } from "../testing/network.ts";
-import { PROMPT_TOKENS } from "../testing/records.ts";
-import { MAX_RECORDS } from "./batch.ts";
+import { deliveryOf, PROMPT_TOKENS } from "../testing/records.ts";
 import { ERRORS } from "./errors.ts";
+import { records, STORE } from "./keys.ts";
+import { MAX_ENTRIES } from "./msgs/records.ts";
 
 const MOST = BigInt(PROMPT_TOKENS) * PRICE.input + BigInt(MAX_OUTPUT) * PRICE.output;
-const MSG = "/karat.inference.v1.MsgStartInferences";
+const MSG = "/karat.inference.v1.MsgRecords";
+/** What comes of values that were not signed: another id, for which somebody else is drawn, or a signature that does not fit. */
+const ALTERED: number[] = [ERRORS.executorNotDrawn.code, ERRORS.invalidSignature.code];
 
 let network = new TestNetwork();
 beforeEach(() => {
@@ -53,7 +57,6 @@ describe("a start", () => {
     const [first, second] = request.record.skips;
     const { skips: _, ...rest } = request.record;
     expect(network.start([{ ...rest, skips: [first!] }])).toEqual([ERRORS.invalidSkips.code]);
-    expect(network.start([{ ...rest, skips: [second!, first!] }])).toEqual([ERRORS.invalidSkips.code]);
     expect(network.start([{ ...rest, skips: [first!, second!, second!] }])).toEqual([ERRORS.invalidSkips.code]);
     const forged = { ...first!, busySignature: signDigest(sha256(utf8("busy")), network.client.privateKey) };
     expect(network.start([{ ...rest, skips: [forged, second!] }])).toEqual([ERRORS.invalidSkips.code]);
@@ -71,7 +74,7 @@ describe("a start", () => {
   test("of recording mode commit carries no bytes", () => {
     const recording = sign.RecordingMode.COMMIT;
     expect(codeOf({ authorization: { recording } })).toBe(0);
-    expect(codeOf({ authorization: { recording }, record: { request: utf8("{}") } })).toBe(ERRORS.invalidPayload.code);
+    expect(ALTERED).toContain(codeOf({ authorization: { recording }, record: { request: utf8("{}") } }));
   });
 
   test("that is refused leaves its neighbours alone", () => {
@@ -88,35 +91,39 @@ describe("a start", () => {
 describe("is refused", () => {
   const anchor = () => network.chain.height;
   const cases: [string, () => RequestOptions, { code: number }][] = [
-    ["a request hash of 31 bytes", () => auth({ requestHash: new Uint8Array(31) }), ERRORS.malformedAuthorization],
+    [
+      "a request hash of 31 bytes",
+      () => auth({ requestHash: new Uint8Array(31), recording: sign.RecordingMode.COMMIT }),
+      ERRORS.malformedAuthorization,
+    ],
     ["no nonce", () => auth({ nonce: new Uint8Array() }), ERRORS.malformedAuthorization],
     ["a nonce of 33 bytes", () => auth({ nonce: new Uint8Array(33) }), ERRORS.malformedAuthorization],
     ["no output", () => auth({ maxOutputTokens: 0 }), ERRORS.malformedAuthorization],
-    ["no recording mode", () => auth({ recording: 0 }), ERRORS.malformedAuthorization],
-    ["an unknown recording mode", () => auth({ recording: 9 as never }), ERRORS.malformedAuthorization],
-    ["no sampling", () => auth({ sampling: undefined }), ERRORS.malformedAuthorization],
-    ["a model's name with NUL", () => auth({ model: "ti\0ny" }), ERRORS.malformedAuthorization],
-    ["no address as transfer agent", () => auth({ transferAgent: "x\0y" }), ERRORS.malformedAuthorization],
-    ["another chain's order", () => auth({ chainId: "karat-other" }), ERRORS.wrongDomain],
-    ["another chain's receipt", () => ({ receipt: { chainId: "karat-other" } }), ERRORS.wrongDomain],
+    ["impossible sampling", () => auth({ sampling: { ...DEFAULT_SAMPLING, topK: 0 } }), ERRORS.malformedAuthorization],
+    ["no participant as transfer agent", () => auth({ transferAgent: "nobody" }), ERRORS.unknownTransferAgent],
+    ["another chain's receipt", () => byBob({ chainId: "karat-other" }), ERRORS.invalidReceiptSignature],
     ["an anchor at the present height", () => auth({ anchorHeight: anchor() }), ERRORS.anchorOutOfRange],
     ["an anchor in the future", () => auth({ anchorHeight: anchor() + 1n }), ERRORS.anchorOutOfRange],
-    ["an anchor that is too old", () => auth({ anchorHeight: anchor() - 21n }), ERRORS.anchorOutOfRange],
-    ["another account's key", () => auth({ key: keyNamed("thief").publicKey }), ERRORS.unauthorizedKey],
+    ["an anchor that is too old", () => auth({ anchorHeight: anchor() - 31n }), ERRORS.anchorOutOfRange],
+    ["nobody as client", () => auth({ client: keyNamed("nobody").address }), ERRORS.unknownClient],
     ["a signature by somebody else", () => ({ signer: keyNamed("thief") }), ERRORS.invalidSignature],
     ["a short signature", () => ({ record: { signature: new Uint8Array(63) } }), ERRORS.invalidSignature],
     ["an unknown model", () => auth({ model: "huge" }), ERRORS.unknownModel],
     ["prices below every offer", () => auth({ maxOutputPrice: 4n }), ERRORS.executorNotDrawn],
     ["a place beyond the candidates", () => ({ attempt: 6 }), ERRORS.executorNotDrawn],
-    ["a receipt for another id", () => ({ receipt: { inferenceId: new Uint8Array(32) } }), ERRORS.receiptMismatch],
+    ["a receipt for another id", () => byBob({ inferenceId: new Uint8Array(32) }), ERRORS.invalidReceiptSignature],
     ["more prompt than authorized", () => ({ receipt: { promptTokens: 65 } }), ERRORS.receiptMismatch],
-    ["a receipt by another key", () => ({ receiptSigner: keyNamed("thief") }), ERRORS.invalidReceiptSignature],
+    ["a receipt by another key", () => byBob({}, keyNamed("thief")), ERRORS.invalidReceiptSignature],
     ["a deadline that is over", () => ({ receipt: { deadlineHeight: 49n } }), ERRORS.deadlineOutOfRange],
     ["a deadline too far off", () => ({ receipt: { deadlineHeight: 111n } }), ERRORS.deadlineOutOfRange],
-    ["an undecodable receipt", () => ({ record: { receipt: Uint8Array.of(255) } }), ERRORS.malformedReceipt],
-    ["other bytes than were hashed", () => ({ record: { request: utf8("{}") } }), ERRORS.invalidPayload],
   ];
   const auth = (authorization: RequestOptions["authorization"] & object): RequestOptions => ({ authorization });
+  /** By an executor that is not the transfer agent, so that its receipt has to be signed. */
+  const byBob = (receipt: RequestOptions["receipt"] & object, receiptSigner?: TestKey): RequestOptions => ({
+    executor: network.operators[1]!,
+    receipt,
+    ...(receiptSigner && { receiptSigner }),
+  });
 
   test.each(cases)("%s", (_, options, { code }) => {
     expect(codeOf(options())).toBe(code);
@@ -124,21 +131,57 @@ describe("is refused", () => {
     expect(network.rewards.calls).toEqual([]);
   });
 
-  test("an authorization in any but its canonical encoding", () => {
-    const { record } = network.request();
-    // A field that nobody knows, a field written twice: both decode to the same message.
-    for (const extra of [
-      [0xa0, 0x01, 0x01],
-      [0x78, sign.RecordingMode.FULL],
-    ]) {
-      const longer = Uint8Array.of(...record.authorization, ...extra);
-      const signature = signDigest(sha256(longer), network.client.privateKey);
-      expect(network.start([{ ...record, authorization: longer, signature }])).toEqual([
-        ERRORS.malformedAuthorization.code,
-      ]);
-    }
-    const receipt = Uint8Array.of(...record.receipt, 0xa0, 0x01, 0x01);
-    expect(network.start([{ ...record, receipt }])).toEqual([ERRORS.malformedReceipt.code]);
+  test.each<[string, RequestOptions]>([
+    ["another chain's order", { authorization: { chainId: "karat-other" } }],
+    ["no sampling", { authorization: { sampling: undefined } }],
+    ["no recording mode", { authorization: { recording: 0 } }],
+    ["another account's key", { authorization: { key: keyNamed("thief").publicKey } }],
+    ["other bytes than were hashed", { record: { request: utf8("{}") } }],
+  ])("%s: what the chain puts together is not what the client signed", (_, options) => {
+    expect(ALTERED).toContain(codeOf(options));
+    expect(network.deposit().locked).toBe(0n);
+  });
+
+  test("anything that client and executor did not sign, whichever field of the record it is in", () => {
+    const { record } = network.request({ executor: network.operators[1]! });
+    const batch = network.batch({ starts: [record] }, network.transferAgent);
+    const [entry] = batch.starts as [inference.StartEntry];
+    const [terms] = batch.terms as [inference.Terms];
+    const entries: Partial<inference.StartEntry>[] = [
+      { signature: entry.receiptSignature },
+      { request: utf8("{}") },
+      { nonce: Uint8Array.of(9) },
+      { client: entry.client + 1n },
+      { key: keyNamed("thief").publicKey },
+      { terms: 1 },
+      { maxInputTokens: 63 },
+      { anchorAge: 1 },
+      { transferAgent: 2 },
+      { executor: 1 },
+      { executor: 3 },
+      { attempt: 1 },
+      { promptTokens: 9 },
+      { deadlineAfter: entry.deadlineAfter + 1 },
+      { receiptSignature: entry.signature },
+      { receiptSignature: new Uint8Array() },
+      { skips: [{ reason: "slow", busySignature: new Uint8Array() }] },
+      { requestHash: sha256(record.request) },
+    ];
+    const agreed: Partial<inference.Terms>[] = [
+      { model: 2 },
+      { maxOutputTokens: 99 },
+      { maxInputPrice: 3n },
+      { maxOutputPrice: 6n },
+      { sampling: { ...DEFAULT_SAMPLING, topK: 63 } },
+    ];
+    const altered = [
+      ...entries.map((change) => ({ ...batch, starts: [{ ...entry, ...change }] })),
+      ...agreed.map((change) => ({ ...batch, terms: [{ ...terms, ...change }] })),
+      { ...batch, baseHeight: batch.baseHeight + 1n },
+    ];
+    for (const message of altered) expect(network.send(message)[0]).not.toBe(0);
+    expect(network.chain.eventsOf("inference_start")).toEqual([]);
+    expect(network.send(batch)).toEqual([0]);
   });
 
   test("a transfer agent that is not registered", () => {
@@ -175,13 +218,14 @@ describe("is refused", () => {
 
   test("a batch that is empty, too large, or by no node", () => {
     const { chain, inferences } = network;
-    const sender = network.nodeKey(network.transferAgent).address;
-    const { record } = network.request();
-    const send = (message: object) => chain.refusal(inferences, MSG, message);
-    expect(send({ sender, records: [] })).toEqual(ERRORS.batchSize);
-    expect(send({ sender, records: new Array(MAX_RECORDS + 1).fill(record) })).toEqual(ERRORS.batchSize);
-    expect(send({ sender: network.client.address, records: [record] })).toEqual(ERRORS.unknownSender);
-    expect(send({ sender: "karat1x", records: [record] })).toEqual(SDK.invalidAddress);
+    const batch = network.batch({ starts: [network.request().record] }, network.transferAgent);
+    const [entry] = batch.starts as [inference.StartEntry];
+    const refused = (change: Partial<inference.MsgRecords>) => chain.refusal(inferences, MSG, { ...batch, ...change });
+    expect(refused({ starts: [], terms: [] })).toEqual(ERRORS.batchSize);
+    expect(refused({ starts: new Array(MAX_ENTRIES).fill(entry), delivered: [1n] })).toEqual(ERRORS.batchSize);
+    expect(refused({ terms: [...batch.terms, ...batch.terms] })).toEqual(ERRORS.batchSize);
+    expect(refused({ sender: network.client.address })).toEqual(ERRORS.unknownSender);
+    expect(refused({ sender: "karat1x" })).toEqual(SDK.invalidAddress);
   });
 });
 
@@ -251,13 +295,13 @@ describe("holes that peers had", () => {
       ...first.record,
       receipt,
       receiptSignature: signDigest(sha256(receipt), network.nodeKey(operator).privateKey),
-      skips: [{ attempt: 0, reason: "slow", busySignature: new Uint8Array() }],
+      skips: [{ reason: "slow", busySignature: new Uint8Array() }],
     };
     expect(network.start([first.record, second])).toEqual([0, ERRORS.alreadyStarted.code]);
   });
 
   test("a replaced node key signs no more", () => {
-    const { executor } = network.request();
+    const executor = network.operators[1]!;
     const old = network.nodeKey(executor);
     network.chain.deliver(network.participants, "/karat.participant.v1.MsgUpdateParticipant", {
       operator: executor,
@@ -273,10 +317,57 @@ describe("holes that peers had", () => {
 
 test("out of gas stops the transaction, not one record", () => {
   const { chain, inferences } = network;
-  const message = { sender: network.nodeKey(network.transferAgent).address, records: [network.request().record] };
+  const message = network.batch({ starts: [network.request().record] }, network.transferAgent);
   const consume = (): never => {
     throw new ChainError(SDK.outOfGas, "limit");
   };
   const ctx = { ...chain.ctx, gas: { limit: 0n, used: 0n, consume } };
   expect(errorOf(() => inferences.messages![MSG]!.execute(ctx, message as never))).toEqual(SDK.outOfGas);
+});
+
+describe("what need not ride", () => {
+  test("the executor's signature under its receipt, where the executor itself records the start", () => {
+    const executor = network.operators[1]!;
+    const { record } = network.request({ executor });
+    const unsigned = { ...record, receiptSignature: new Uint8Array() };
+    expect(network.start([unsigned])).toEqual([ERRORS.invalidReceiptSignature.code]);
+    expect(network.start([unsigned], executor)).toEqual([0]);
+  });
+
+  test("the client's key, once the chain has it: until then it rides, and from then on it is known", () => {
+    const { chain, accounts, client } = network;
+    accounts.set(chain.ctx, { ...accounts.get(chain.ctx, client.address)!, publicKey: undefined });
+    const [first, second] = [network.request().record, network.request().record];
+    const batch = network.batch({ starts: [first] }, network.transferAgent);
+    const [entry] = batch.starts as [inference.StartEntry];
+    expect(entry.key).toEqual(client.publicKey);
+    expect(network.send({ ...batch, starts: [{ ...entry, key: new Uint8Array() }] })).toEqual([
+      ERRORS.unauthorizedKey.code,
+    ]);
+    expect(network.send(batch)).toEqual([0]);
+    const next = network.batch({ starts: [second] }, network.transferAgent);
+    expect(next.starts[0]!.key).toHaveLength(0);
+    expect(network.send(next)).toEqual([0]);
+  });
+
+  test("terms that several starts share, and sampling parameters that are the defaults", () => {
+    const sampling = { ...DEFAULT_SAMPLING, temperatureMicros: 500_000 };
+    const requests = [{}, { authorization: { sampling } }, {}].map((options) => network.request(options));
+    const batch = network.batch({ starts: requests.map(({ record }) => record) }, network.transferAgent);
+    expect(batch.terms.map((terms) => terms.sampling)).toEqual([undefined, sampling]);
+    expect(network.send(batch)).toEqual([0, 0, 0]);
+    expect(network.record(requests[1]!)?.sampling).toEqual(sampling);
+  });
+
+  test("most of the id: a second inference with its first 8 bytes is refused", () => {
+    const { chain } = network;
+    const request = network.request();
+    network.start([request.record]);
+    const record = network.record(request)!;
+    const id = Uint8Array.of(...request.id.subarray(0, 8), ...new Uint8Array(24));
+    records.set(chain.ctx.store(STORE), refOf(id), { ...record, id });
+    expect(network.start([request.record])).toEqual([ERRORS.refTaken.code]);
+    expect(network.record(request)).toBeUndefined();
+    expect(network.deliver([deliveryOf(network, request)])).toEqual([ERRORS.unknownInference.code]);
+  });
 });

@@ -2,7 +2,7 @@
  * The life of an inference as a table of states and edges, and what each edge does to the record: pure functions from
  * values to the new value and what is to be given back to the client's deposit.
  */
-import { inference, type sign } from "@karat/proto";
+import { inference, type SignedMessage, type sign } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import { ERRORS } from "./errors.ts";
 
@@ -48,8 +48,10 @@ export interface Change {
 
 export interface Started {
   readonly id: Uint8Array;
-  readonly authorization: sign.RequestAuthorization;
-  readonly receipt: sign.Receipt;
+  readonly authorization: SignedMessage["authorization"];
+  readonly receipt: Pick<sign.Receipt, "executor" | "attempt" | "promptTokens" | "deadlineHeight">;
+  /** Undefined: the defaults. */
+  readonly sampling: sign.Sampling | undefined;
   readonly price: { readonly input: bigint; readonly output: bigint };
   readonly locked: bigint;
   readonly height: bigint;
@@ -57,8 +59,9 @@ export interface Started {
 }
 
 /** The first record of an inference. */
-export function start({ id, authorization, receipt, price, locked, height, epoch }: Started): Inference {
-  return inference.Inference.fromPartial({
+export function start(started: Started): Inference {
+  const { id, authorization, receipt, sampling, price, locked, height, epoch } = started;
+  return {
     id,
     client: authorization.client,
     model: authorization.model,
@@ -66,7 +69,7 @@ export function start({ id, authorization, receipt, price, locked, height, epoch
     executor: receipt.executor,
     attempt: receipt.attempt,
     requestHash: authorization.requestHash,
-    sampling: authorization.sampling,
+    sampling,
     anchorHeight: authorization.anchorHeight,
     maxOutputTokens: authorization.maxOutputTokens,
     inputPrice: price.input,
@@ -78,23 +81,45 @@ export function start({ id, authorization, receipt, price, locked, height, epoch
     epoch,
     receiptPromptTokens: receipt.promptTokens,
     recording: authorization.recording,
-  });
+    finishHeight: 0n,
+    root: NONE,
+    promptTokens: 0,
+    completionTokens: 0,
+    finishReason: 0,
+    cost: 0n,
+    deliveryHeight: 0n,
+    deliveredRoot: NONE,
+    deliveryComplete: false,
+    settleHeight: 0n,
+  };
+}
+
+const NONE = new Uint8Array();
+
+export interface Finished {
+  readonly root: Uint8Array;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly finishReason: sign.FinishReason;
 }
 
 /** `cost` is what was used at the offer; never more than locked is taken, the rest goes back at once. */
-export function finish(before: Inference, record: inference.FinishRecord, cost: bigint, height: bigint): Change {
+export function finish(
+  before: Inference,
+  { root, promptTokens, completionTokens, finishReason }: Finished,
+  cost: bigint,
+  height: bigint,
+): Change {
   const charged = cost < before.locked ? cost : before.locked;
   return {
     inference: {
       ...before,
       status: follow(before.status, "finish"),
       finishHeight: height,
-      outputHash: record.outputHash,
-      artifactRoot: record.artifactRoot,
-      promptHash: record.promptHash,
-      promptTokens: record.promptTokens,
-      completionTokens: record.completionTokens,
-      finishReason: record.finishReason,
+      root,
+      promptTokens,
+      completionTokens,
+      finishReason,
       cost: charged,
       locked: charged,
     },
@@ -102,13 +127,14 @@ export function finish(before: Inference, record: inference.FinishRecord, cost: 
   };
 }
 
-export function deliver(before: Inference, record: inference.DeliveryRecord, height: bigint): Inference {
+/** `root`: what the transfer agent says it was sent; empty where it agrees with the finish, or delivered a part. */
+export function deliver(before: Inference, root: Uint8Array, complete: boolean, height: bigint): Inference {
   return {
     ...before,
     status: follow(before.status, "deliver"),
     deliveryHeight: height,
-    deliveredHash: record.outputHash,
-    deliveryComplete: record.complete,
+    deliveredRoot: root,
+    deliveryComplete: complete,
   };
 }
 
@@ -126,15 +152,29 @@ export function settle(before: Inference, height: bigint): Inference {
 }
 
 /**
- * The transfer agent says that the client received, in full, another text than the executor says it wrote: one of
- * the two is wrong, and the inference is checked whatever the rate.
+ * The transfer agent says that it was sent, in full, something else than the executor says it wrote: one of the two is
+ * wrong, and the inference is checked whatever the rate.
  */
 export function isDisputed(record: Inference): boolean {
   return (
     record.finishHeight > 0n &&
     record.deliveryHeight > 0n &&
     record.deliveryComplete &&
-    !sameBytes(record.deliveredHash, record.outputHash)
+    record.deliveredRoot.length > 0 &&
+    !sameBytes(record.deliveredRoot, record.root)
+  );
+}
+
+/**
+ * True where a statement that the executor signed is not the one that its finish has on chain: `root` is the statement's
+ * hash. The counts are compared, too: the chain pays by those of the finish, which it cannot hold against the root.
+ */
+export function contradicts(finished: Inference, statement: sign.ResponseReceipt, root: Uint8Array): boolean {
+  return (
+    !sameBytes(finished.root, root) ||
+    finished.promptTokens !== statement.promptTokens ||
+    finished.completionTokens !== statement.completionTokens ||
+    finished.finishReason !== statement.finishReason
   );
 }
 

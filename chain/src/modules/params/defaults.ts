@@ -5,7 +5,8 @@ const KARAT = 1_000_000n;
 /** For a public network with blocks of about five seconds: an epoch is a day. */
 export const DEFAULT_PARAMS: params.Params = Object.freeze({
   epochBlocks: 17_280n,
-  maxAnchorAge: 20n,
+  // Over four minutes: a backlog after a stop has to be in before.
+  maxAnchorAge: 50n,
   inferenceDeadline: 120n,
   dutyDeadline: 30n,
   commitDeadline: 20n,
@@ -56,6 +57,7 @@ export const DEFAULT_PARAMS: params.Params = Object.freeze({
 export const LOCALNET_PARAMS: params.Params = Object.freeze({
   ...DEFAULT_PARAMS,
   epochBlocks: 30n,
+  maxAnchorAge: 30n,
   inferenceDeadline: 60n,
   dutyDeadline: 16n,
   commitDeadline: 10n,

@@ -2,7 +2,7 @@ import type { params } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
 import { PARAMS_ERRORS } from "./errors.ts";
-import { models, paramsItem, pendingItem, STORE } from "./keys.ts";
+import { models, modelsByNumber, paramsItem, pendingItem, STORE } from "./keys.ts";
 import { validateModel, validateParams } from "./transition.ts";
 
 /** Most models that a chain lists: pages and loops over them stay small. */
@@ -12,6 +12,7 @@ export interface ParamsKeeper {
   /** Throws where genesis has not run. */
   get(ctx: Context): params.Params;
   model(ctx: Context, id: string): params.Model | undefined;
+  modelByNumber(ctx: Context, number: number): params.Model | undefined;
   /** In order of their ids. */
   models(ctx: Context): params.Model[];
   /** Replaces all parameters. Throws `invalid params`. */
@@ -35,6 +36,11 @@ export function createParamsKeeper(): ParamsKeeper {
     },
 
     model: (ctx, id) => models.get(ctx.store(STORE), id),
+
+    modelByNumber(ctx, number) {
+      const id = modelsByNumber.get(ctx.store(STORE), BigInt(number));
+      return id === undefined ? undefined : keeper.model(ctx, id);
+    },
 
     models: (ctx) => Array.from(models.entries(ctx.store(STORE), { limit: MAX_MODELS }), ([, model]) => model),
 
@@ -60,10 +66,21 @@ export function createParamsKeeper(): ParamsKeeper {
 
     setModel(ctx, model) {
       validateModel(model);
-      if (keeper.model(ctx, model.id) === undefined && keeper.models(ctx).length >= MAX_MODELS) {
+      const store = ctx.store(STORE);
+      const listed = keeper.models(ctx).length;
+      const known = keeper.model(ctx, model.id)?.number;
+      if (known === undefined && listed >= MAX_MODELS) {
         throw new ChainError(PARAMS_ERRORS.invalidModel, `more than ${MAX_MODELS} models`);
       }
-      models.set(ctx.store(STORE), model.id, model);
+      // Models are never taken off the list. A genesis may give them numbers; at most as many are taken as there are models.
+      const taken = (at: number): boolean => modelsByNumber.has(store, BigInt(at));
+      let number = known ?? model.number;
+      if (known === undefined && (number === 0 || taken(number))) {
+        number = 1;
+        while (taken(number)) number++;
+      }
+      models.set(store, model.id, { ...model, number });
+      modelsByNumber.set(store, BigInt(number), model.id);
     },
   };
   return keeper;

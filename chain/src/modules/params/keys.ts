@@ -1,5 +1,5 @@
 import { params } from "@karat/proto";
-import { Item, protoCodec, Table, text } from "../../store/collections.ts";
+import { Item, protoCodec, Table, text, u64 } from "../../store/collections.ts";
 
 export const STORE = "params";
 
@@ -8,3 +8,5 @@ export const paramsItem = new Item<params.Params>(0x01, protoCodec(params.Params
 export const models = new Table<string, params.Model>(0x02, text, protoCodec(params.Model));
 /** Parameters that the next epoch begins with. */
 export const pendingItem = new Item<params.Params>(0x03, protoCodec(params.Params));
+/** Number → id. */
+export const modelsByNumber = new Table<bigint, string>(0x04, u64, text);

@@ -11,6 +11,7 @@ const model = params.Model.toJSON({
   contextLength: 2048,
   vocabularySize: 32_000,
   quantization: "f16",
+  number: 0,
 });
 
 describe("ranges", () => {
@@ -46,12 +47,12 @@ describe("genesis", () => {
 
   test("absent parameters have their defaults, given ones win, in either spelling", () => {
     const { chain, module } = init({
-      params: { epochBlocks: "40", duty_deadline: "70", epochEmission: "0" },
+      params: { epochBlocks: "60", duty_deadline: "70", epochEmission: "0" },
       models: [model],
     });
     expect(module.get(chain.ctx)).toEqual({
       ...DEFAULT_PARAMS,
-      epochBlocks: 40n,
+      epochBlocks: 60n,
       dutyDeadline: 70n,
       epochEmission: 0n,
     });

@@ -103,6 +103,7 @@ export function validateParams(p: params.Params): void {
   if (broken.length > 0) throw new ChainError(PARAMS_ERRORS.invalidParams, broken.join("; "));
 }
 
+const MAX_MODEL_NUMBER = 256;
 const MODEL_ID = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 
 /** Throws `invalid model`. */
@@ -112,6 +113,7 @@ export function validateModel(model: params.Model): void {
     [model.weightsHash.length === 32, "weights_hash must have 32 bytes"],
     [model.contextLength > 0, "context_length must be positive"],
     [model.vocabularySize > 0, "vocabulary_size must be positive"],
+    [model.number <= MAX_MODEL_NUMBER, `number may be ${MAX_MODEL_NUMBER} at most`],
     [model.quantization.length > 0 && model.quantization.length <= 32, "quantization must have 1 to 32 characters"],
   ];
   const broken = checks.filter(([holds]) => !holds).map(([, rule]) => rule);

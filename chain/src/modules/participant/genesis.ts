@@ -14,10 +14,10 @@ import { requireAddress } from "../support/message.ts";
 import { checkConsensusKey, checkModels, checkNodeKey, checkOffers, checkUrl } from "./checks.ts";
 import type { ParticipantDeps } from "./expects.ts";
 import { MAX_PARTICIPANTS, type ParticipantKeeper, store } from "./keeper.ts";
-import { formerConvictions, STORE } from "./keys.ts";
+import { formerConvictions, nextNumber, STORE } from "./keys.ts";
 
 /**
- * `{participants: [proto JSON], former?: [{operator, convictions}]}`. Node addresses follow from the node keys; an
+ * `{participants: [proto JSON], former?: [{operator, convictions}], nextNumber?}`. Node addresses follow from the node keys; an
  * entry without a status is new: ACTIVE, with at least the least collateral. Collateral is minted.
  */
 export function initParticipants(
@@ -26,7 +26,7 @@ export function initParticipants(
   ctx: Context,
   state: unknown,
 ): void {
-  const given = genesisObject(state, "participant", ["participants", "former"]);
+  const given = genesisObject(state, "participant", ["participants", "former", "nextNumber"]);
   const rows = genesisList(given.participants, "participant.participants");
   if (rows.length > MAX_PARTICIPANTS) throw invalidGenesis(`more than ${MAX_PARTICIPANTS} participants`);
   let collateral = 0n;
@@ -50,6 +50,11 @@ export function initParticipants(
     asGenesis(() => requireAddress(operator, where));
     formerConvictions.set(ctx.store(STORE), operator, genesisAmount(row.convictions, where));
   });
+  if (given.nextNumber !== undefined) {
+    const next = genesisAmount(given.nextNumber, "participant.nextNumber");
+    if (next < (nextNumber.get(ctx.store(STORE)) ?? 1n)) throw invalidGenesis("participant.nextNumber is taken");
+    nextNumber.set(ctx.store(STORE), next);
+  }
   fundModuleAccount(ctx, bank, STORE, collateral);
 }
 
@@ -78,5 +83,6 @@ export function exportParticipants(keeper: ParticipantKeeper, ctx: Context): unk
       operator,
       convictions: convictions.toString(),
     })),
+    nextNumber: (nextNumber.get(ctx.store(STORE)) ?? 1n).toString(),
   };
 }

@@ -6,6 +6,7 @@ import {
   byConsensusAddress,
   byConsensusKey,
   byNode,
+  byNumber,
   byValidator,
   count,
   participants,
@@ -20,6 +21,7 @@ export function participantInvariants(bank: Bank, ctx: Context): string[] {
   for (const [operator, entry] of participants.entries(store)) {
     collateral += entry.collateral;
     counts.participants++;
+    if (byNumber.get(store, BigInt(entry.number)) !== operator) broken.push(`number index of ${operator}`);
     if (byNode.get(store, entry.nodeAddress) !== operator) broken.push(`node index of ${operator}`);
     if (byValidator.get(store, entry.validatorAddress) !== operator) broken.push(`validator index of ${operator}`);
     if (entry.consensusKey.length === 0) continue;

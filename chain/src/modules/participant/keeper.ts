@@ -11,9 +11,11 @@ import {
   byConsensusAddress,
   byConsensusKey,
   byNode,
+  byNumber,
   byValidator,
   COMMUNITY,
   count,
+  nextNumber,
   participants,
   STORE,
 } from "./keys.ts";
@@ -31,6 +33,7 @@ export interface FineShare {
 
 export interface ParticipantKeeper {
   byOperator(ctx: Context, address: string): Participant | undefined;
+  byNumber(ctx: Context, number: number): Participant | undefined;
   byNodeAddress(ctx: Context, address: string): Participant | undefined;
   byValidatorAddress(ctx: Context, address: string): Participant | undefined;
   /** In any of its roles; the operator's comes first. */
@@ -67,6 +70,11 @@ export interface ParticipantKeeper {
 export function createParticipantKeeper({ bank, params }: Pick<ParticipantDeps, "bank" | "params">): ParticipantKeeper {
   const keeper: ParticipantKeeper = {
     byOperator: (ctx, address) => participants.get(ctx.store(STORE), address),
+
+    byNumber(ctx, number) {
+      const operator = byNumber.get(ctx.store(STORE), BigInt(number));
+      return operator === undefined ? undefined : keeper.byOperator(ctx, operator);
+    },
 
     byNodeAddress(ctx, address) {
       const operator = byNode.get(ctx.store(STORE), address);
@@ -162,19 +170,27 @@ export function registered(keeper: ParticipantKeeper, ctx: Context, operator: st
   return found;
 }
 
-/** Writes a new participant, or one that replaces `before`, with its indexes. Throws `key taken` before it writes. */
-export function store(ctx: Context, after: Participant, before?: Participant): void {
+/**
+ * Writes a new participant, which gets the next number unless it has one, or one that replaces `before`, with its indexes.
+ * Throws `key taken` before it writes.
+ */
+export function store(ctx: Context, entry: Participant, before?: Participant): void {
   const writer = ctx.store(STORE);
+  const next = nextNumber.get(writer) ?? 1n;
+  const after = entry.number === 0 ? { ...entry, number: Number(next) } : entry;
   const claim = (owner: string | undefined, what: string): void => {
     if (owner !== undefined && owner !== after.operator) {
       throw new ChainError(PARTICIPANT_ERRORS.keyTaken, `another participant has the ${what}`);
     }
   };
+  claim(byNumber.get(writer, BigInt(after.number)), "number");
   claim(byNode.get(writer, after.nodeAddress), "node key");
   claim(byValidator.get(writer, after.validatorAddress), "validator address");
   if (after.consensusKey.length > 0) claim(byConsensusKey.get(writer, after.consensusKey), "consensus key");
   if (before !== undefined) removeIndexes(ctx, before);
   else count.set(writer, (count.get(writer) ?? 0n) + 1n);
+  if (BigInt(after.number) >= next) nextNumber.set(writer, BigInt(after.number) + 1n);
+  byNumber.set(writer, BigInt(after.number), after.operator);
   byNode.set(writer, after.nodeAddress, after.operator);
   byValidator.set(writer, after.validatorAddress, after.operator);
   if (after.consensusKey.length > 0) {
@@ -194,6 +210,7 @@ export function remove(ctx: Context, entry: Participant): void {
 
 function removeIndexes(ctx: Context, of: Participant): void {
   const writer = ctx.store(STORE);
+  byNumber.delete(writer, BigInt(of.number));
   byNode.delete(writer, of.nodeAddress);
   byValidator.delete(writer, of.validatorAddress);
   if (of.consensusKey.length === 0) return;

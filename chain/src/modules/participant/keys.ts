@@ -21,3 +21,7 @@ export const formerConvictions = new Table<string, bigint>(0x05, text, u64);
 export const count = new Item<bigint>(0x06, u64);
 /** Consensus address (first 20 bytes of the key's SHA-256) → operator. */
 export const byConsensusAddress = new Table<Uint8Array, string>(0x07, bytes, text);
+/** Number of the participant that registers next. */
+export const nextNumber = new Item<bigint>(0x08, u64);
+/** Number → operator. */
+export const byNumber = new Table<bigint, string>(0x09, u64, text);

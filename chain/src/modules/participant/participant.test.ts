@@ -31,6 +31,7 @@ beforeEach(() => {
       contextLength: 64,
       vocabularySize: 64,
       quantization: "f16",
+      number: 0,
     });
   }
   module = createParticipantModule({

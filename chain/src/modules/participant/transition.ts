@@ -49,6 +49,7 @@ export function register(
     joinedHeight: at.height,
     unlockHeight: 0n,
     bonded: 0n,
+    number: 0,
   };
 }
 

@@ -177,7 +177,7 @@ const action = fc.record({
 test("no sequence of fees, misses, convictions, claims and epochs loses or makes a coin", () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
-      const net = new TestEconomy(four, { epochBlocks: 20n, claimEpochs: 1 });
+      const net = new TestEconomy(four, { epochBlocks: 20n, maxAnchorAge: 20n, claimEpochs: 1 });
       let fees = 0n;
       for (const { who, what, epochsAgo, amount } of actions) {
         const { number } = net.epochs.current(net.chain.ctx);

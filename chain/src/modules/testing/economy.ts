@@ -34,6 +34,7 @@ export class TestEconomy {
       contextLength: 64,
       vocabularySize: 64,
       quantization: "f16",
+      number: 0,
     });
     const entries = names.map((name) => participant.Participant.fromPartial(registrationOf(name)));
     this.participants.initGenesis!(chain.ctx, {

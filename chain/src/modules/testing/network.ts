@@ -3,8 +3,17 @@
  * deposits, inferences, checks and standings; epochs and rewards are stand-ins that the test moves and reads.
  */
 import { sha256, signDigest, utf8 } from "@karat/common";
-import { encodeSigned, type inference, type params, reputation, sign, verification } from "@karat/proto";
+import {
+  encodeSigned,
+  type inference,
+  type OpenBatch,
+  type params,
+  reputation,
+  sign,
+  verification,
+} from "@karat/proto";
 import { checkCommitment, DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
+import { accountKeeper } from "../auth/index.ts";
 import { createDepositModule } from "../deposit/index.ts";
 import { createInferenceModule } from "../inference/index.ts";
 import { createParamsModule, LOCALNET_PARAMS } from "../params/index.ts";
@@ -15,6 +24,7 @@ import { isCommitting } from "../verification/transition.ts";
 import { memoryBank } from "./bank.ts";
 import { TestChain } from "./context.ts";
 import { keyNamed, registrationOf, type TestKey } from "./identities.ts";
+import { codesOf, compacted, openFinish } from "./numbers.ts";
 import { finishOf, PROMPT_TOKENS, type Request } from "./records.ts";
 import { StandInEpochs, StandInRewards } from "./standIns.ts";
 
@@ -47,6 +57,7 @@ export class TestNetwork {
   readonly operators: readonly string[];
   /** Faces the client; the first participant. */
   readonly transferAgent: string;
+  readonly accounts = accountKeeper;
   readonly params = createParamsModule();
   readonly epochs = new StandInEpochs(this.chain);
   readonly participants = createParticipantModule({ bank: memoryBank, params: this.params, epochs: this.epochs });
@@ -70,7 +81,10 @@ export class TestNetwork {
       contextLength: 2048,
       vocabularySize: 1000,
       quantization: "f16",
+      number: 0,
     });
+    const { address, publicKey } = this.client;
+    this.accounts.set(chain.ctx, { ...this.accounts.ensure(chain.ctx, address), publicKey });
     this.operators = names.map((name) => {
       const registration = registrationOf(name);
       memoryBank.mint(chain.ctx, registration.operator, registration.collateral);
@@ -151,11 +165,7 @@ export class TestNetwork {
         signature: signDigest(id, (options.signer ?? this.client).privateKey),
         receipt,
         receiptSignature: signDigest(sha256(receipt), (options.receiptSigner ?? this.nodeKey(executor)).privateKey),
-        skips: Array.from({ length: attempt }, (_, at) => ({
-          attempt: at,
-          reason: "timeout",
-          busySignature: new Uint8Array(),
-        })),
+        skips: Array.from({ length: attempt }, () => ({ reason: "timeout", busySignature: new Uint8Array() })),
         request: recording === RecordingMode.FULL ? request : new Uint8Array(),
         ...options.record,
       },
@@ -163,19 +173,32 @@ export class TestNetwork {
   }
 
   /** Sends start records as the transfer agent, or as another operator; one code for each. */
-  start(records: readonly inference.StartRecord[], sender = this.transferAgent): number[] {
-    const message = { sender: this.nodeKey(sender).address, records };
-    return codes(this.chain.deliver(this.inferences, "/karat.inference.v1.MsgStartInferences", message));
+  start(starts: readonly inference.StartRecord[], sender = this.transferAgent): number[] {
+    return this.send(this.batch({ starts }, sender));
   }
 
   finish(records: readonly inference.FinishRecord[], sender: string): number[] {
-    const message = { sender: this.nodeKey(sender).address, records };
-    return codes(this.chain.deliver(this.inferences, "/karat.inference.v1.MsgFinishInferences", message));
+    return this.send(this.batch({ finishes: records.map((each) => openFinish(this.chain.chainId, each)) }, sender));
   }
 
-  deliver(records: readonly inference.DeliveryRecord[], sender = this.transferAgent): number[] {
-    const message = { sender: this.nodeKey(sender).address, records };
-    return codes(this.chain.deliver(this.inferences, "/karat.inference.v1.MsgDeliverInferences", message));
+  /** Says that requests were delivered as their finishes say. */
+  agree(requests: readonly Request[], sender = this.transferAgent): number[] {
+    return this.send(this.batch({ delivered: requests.map(({ id }) => id) }, sender));
+  }
+
+  deliver(deliveries: readonly inference.DeliveryRecord[], sender = this.transferAgent): number[] {
+    return this.send(this.batch({ deliveries }, sender));
+  }
+
+  /** What the node of an operator would send. */
+  batch(batch: Omit<OpenBatch, "sender" | "operator">, operator: string): inference.MsgRecords {
+    return compacted(this.chain.ctx, { sender: this.nodeKey(operator).address, operator, ...batch });
+  }
+
+  /** One code for each record. */
+  send(message: inference.MsgRecords): number[] {
+    const response = this.chain.deliver(this.inferences, "/karat.inference.v1.MsgRecords", message);
+    return codesOf(message, response as inference.MsgRecordsResponse);
   }
 
   /** A verdict on values that were committed before: by everybody who still may, where nobody has. */

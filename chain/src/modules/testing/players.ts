@@ -1,10 +1,21 @@
 import { sha256, signDigest, utf8 } from "@karat/common";
-import { deposit, encodeSigned, epoch, inference, reward, sign, typeUrls, verification } from "@karat/proto";
+import {
+  deposit,
+  encodeSigned,
+  epoch,
+  inference,
+  type OpenBatch,
+  reward,
+  sign,
+  typeUrls,
+  verification,
+} from "@karat/proto";
 import { checkCommitment, DEFAULT_SAMPLING, drawWeight, executorOrder } from "@karat/rules";
 import { QueryBalanceRequest, QueryBalanceResponse } from "cosmjs-types/cosmos/bank/v1beta1/query";
 import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
 import { AppHarness, type Block, type Signer, TEST_MODEL, type TestParticipant } from "../../app/testing/index.ts";
 import { LOCALNET_PARAMS } from "../params/index.ts";
+import { compacted, openFinish } from "./numbers.ts";
 
 export const DEPOSITED = 1_000_000n;
 /** Of every inference here: 20 prompt tokens at 1 and 40 output tokens at 2. */
@@ -43,10 +54,11 @@ export class Players {
     if (code !== 0) throw new Error(`${typeUrl}: ${codespace} ${code} ${log}`);
     const response = TxMsgData.decode(data).msgResponses[0]!;
     if (typeUrl === typeUrls.claimRewards) return;
-    // The responses of all batches have the same shape.
-    const { results } = inference.MsgStartInferencesResponse.decode(response.value);
-    const refused = results.find((result) => result.code !== 0);
-    if (refused !== undefined || results.length === 0) throw new Error(`${typeUrl}: ${refused?.code} ${refused?.log}`);
+    const refused =
+      typeUrl === typeUrls.records
+        ? inference.MsgRecordsResponse.decode(response.value).refusals[0]
+        : verification.MsgSubmitVerdictsResponse.decode(response.value).results.find((result) => result.code !== 0);
+    if (refused !== undefined) throw new Error(`${typeUrl}: ${refused.code} ${refused.log}`);
   }
 
   #keep(block: Block): void {
@@ -129,14 +141,12 @@ export class Players {
       skips: [],
       request,
     };
-    this.send(this.transferAgent.node, typeUrls.startInferences, {
-      sender: this.transferAgent.node.address,
-      records: [start],
-    });
+    this.record(this.participant(executor), { starts: [start] });
     const output = utf8(ANSWER);
     const content = {
       outputHash: sha256(output),
       artifactRoot: sha256(utf8("root")),
+      promptHash: sha256(utf8("prompt")),
       promptTokens: 20,
       completionTokens: 40,
       finishReason: sign.FinishReason.STOP,
@@ -144,26 +154,38 @@ export class Players {
     const finish: inference.FinishRecord = {
       ...content,
       inferenceId: id,
-      promptHash: sha256(utf8("prompt")),
       output,
       tokenIds: new Array(40).fill(7),
       artifact: new Uint8Array(100),
       error: "",
+      executor,
+      receiptPromptTokens: 20,
     };
-    this.send(node, typeUrls.finishInferences, { sender: node.address, records: [finish] });
+    this.record(this.participant(executor), { finishes: [openFinish(chainId, finish)] });
+    if (answerSent === ANSWER) {
+      this.record(this.transferAgent, { delivered: [id] });
+      return;
+    }
     const outputHash = sha256(utf8(answerSent));
     const response = encodeSigned("response", { ...content, outputHash, chainId, inferenceId: id, executor });
     const delivery: inference.DeliveryRecord = {
       inferenceId: id,
-      outputHash,
+      root: new Uint8Array(),
       complete: true,
       response,
       responseSignature: signed(response, node),
     };
-    this.send(this.transferAgent.node, typeUrls.deliverInferences, {
-      sender: this.transferAgent.node.address,
-      records: [delivery],
-    });
+    this.record(this.transferAgent, { deliveries: [delivery] });
+  }
+
+  /** What a participant's node has to record. */
+  record({ operator, node }: TestParticipant, batch: Omit<OpenBatch, "sender" | "operator">): void {
+    const open = { sender: node.address, operator: operator.address, ...batch };
+    this.send(
+      node,
+      typeUrls.records,
+      this.harness.read((ctx) => compacted(ctx, open)),
+    );
   }
 
   /** Everybody with an open duty answers; how many did. */

@@ -15,7 +15,7 @@ export interface Request {
 }
 
 export function finishOf(
-  { id }: Pick<Request, "id">,
+  { id, executor }: Pick<Request, "id" | "executor">,
   change: Partial<inference.FinishRecord> = {},
 ): inference.FinishRecord {
   return {
@@ -30,19 +30,24 @@ export function finishOf(
     tokenIds: [],
     artifact: new Uint8Array(),
     error: "",
+    executor,
+    receiptPromptTokens: PROMPT_TOKENS,
     ...change,
   };
 }
 
-/** What the transfer agent delivered; with `signer`, and what the executor signed about it. */
+/** What the transfer agent delivered, with what the executor signed about it. */
 export function deliveryOf(
   network: { readonly chain: { readonly chainId: string }; nodeKey(operator: string): TestKey },
   { id, executor }: Pick<Request, "id" | "executor">,
   response: Partial<Omit<sign.ResponseReceipt, "domain">> | undefined = {},
   change: Partial<inference.DeliveryRecord> = {},
 ): inference.DeliveryRecord {
-  const { outputHash, artifactRoot, promptTokens, completionTokens, finishReason } = finishOf({ id });
-  const content = { outputHash, artifactRoot, promptTokens, completionTokens, finishReason };
+  const { outputHash, artifactRoot, promptHash, promptTokens, completionTokens, finishReason } = finishOf({
+    id,
+    executor,
+  });
+  const content = { outputHash, artifactRoot, promptHash, promptTokens, completionTokens, finishReason };
   const bytes = encodeSigned("response", {
     chainId: network.chain.chainId,
     inferenceId: id,
@@ -52,7 +57,7 @@ export function deliveryOf(
   });
   return {
     inferenceId: id,
-    outputHash: response?.outputHash ?? outputHash,
+    root: new Uint8Array(),
     complete: true,
     response: bytes,
     responseSignature: signDigest(sha256(bytes), network.nodeKey(executor).privateKey),

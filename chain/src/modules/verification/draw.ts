@@ -40,12 +40,14 @@ export function validatorOrder(
   ctx: Context,
   finished: inference.Inference,
   beaconHeight: bigint,
+  limit?: number,
 ): string[] {
   return dutyDraw({
     beacon: beaconOf(deps, ctx, beaconHeight),
     inferenceId: finished.id,
     rateMicros: 0,
     candidates: candidates(deps, ctx, finished),
+    ...(limit !== undefined && { limit }),
   }).order;
 }
 

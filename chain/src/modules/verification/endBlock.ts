@@ -92,7 +92,7 @@ function drawOne(
   const rateMicros = deps.inferences.isDisputed(finished) ? CERTAIN : rateOf(executor, model);
   deps.reputation.finished(ctx, executor, model);
   const checked = isChecked(deps, ctx, finished, drawnHeight, rateMicros);
-  const validator = checked ? validatorOrder(deps, ctx, finished, drawnHeight)[0] : undefined;
+  const validator = checked ? validatorOrder(deps, ctx, finished, drawnHeight, 1)[0] : undefined;
   if (validator === undefined) {
     deps.inferences.accept(ctx, inferenceId);
     return;

@@ -1,6 +1,7 @@
 import { sha256 } from "@karat/common";
 import { inference, verification } from "@karat/proto";
 import { beforeEach, describe, expect, test } from "vitest";
+import { DELIVERY_BLOCKS } from "../inference/index.ts";
 import { errorOf } from "../testing/context.ts";
 import { keyNamed } from "../testing/identities.ts";
 import { TestNetwork } from "../testing/network.ts";
@@ -77,7 +78,7 @@ describe("the draw", () => {
     const request = small.drawn({ executor: small.operators[1]! });
     expect(small.check(request)).toBeUndefined();
     small.epochs.next();
-    small.block();
+    small.block(Number(DELIVERY_BLOCKS));
     expect(small.record(request)?.status).toBe(InferenceStatus.SETTLED);
     expect(small.standing(request.executor).passes).toBe(0n);
   });
@@ -104,7 +105,7 @@ describe("the draw", () => {
     const none = { response: new Uint8Array(), responseSignature: new Uint8Array() };
     const requests = Array.from({ length: 20 }, () => network.served({ executor }));
     for (const request of requests) {
-      network.deliver([deliveryOf(network, request, {}, { ...none, outputHash: otherHash("altered") })]);
+      network.deliver([deliveryOf(network, request, {}, { ...none, root: otherHash("altered") })]);
     }
     network.block(2);
     expect(requests.map((request) => network.check(request)?.rateMicros)).toEqual(requests.map(() => 1_000_000));
@@ -133,7 +134,7 @@ describe("a verdict", () => {
     expect(network.standing(request.executor)).toMatchObject({ passes: 0n, fails: 0n, abstentions: 1n });
     expect(reputationOf(request.executor)).toMatchObject({ cleanTokens: 0n, valueMicros: 0 });
     network.epochs.next();
-    network.block();
+    network.block(Number(DELIVERY_BLOCKS));
     expect(network.record(request)?.status).toBe(InferenceStatus.SETTLED);
   });
 

@@ -99,6 +99,13 @@ export const karatRoutes = [
     fields: (input) => ({ id: input.hash("id") }),
     formats: INFERENCE,
   }),
+  query("/karat/inference/v1/progress", {
+    method: "/karat.inference.v1.Query/Progress",
+    request: inference.QueryProgressRequest,
+    response: inference.QueryProgressResponse,
+    fields: (input) => ({ refs: input.queriesU64("refs") }),
+    formats: { status: INFERENCE.status, finishReason: INFERENCE.finishReason },
+  }),
 
   query("/karat/verification/v1/checks/:inference_id", {
     method: "/karat.verification.v1.Query/Check",

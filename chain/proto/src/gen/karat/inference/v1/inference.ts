@@ -100,6 +100,7 @@ export interface Inference {
   executor: string;
   attempt: number;
   requestHash: Uint8Array;
+  /** Absent: the defaults. */
   sampling: Sampling | undefined;
   anchorHeight: bigint;
   maxOutputTokens: number;
@@ -114,16 +115,16 @@ export interface Inference {
   epoch: bigint;
   /** From the finish record; empty before. */
   finishHeight: bigint;
-  outputHash: Uint8Array;
-  artifactRoot: Uint8Array;
-  promptHash: Uint8Array;
+  /** SHA-256 of the executor's statement (sign.v1.ResponseReceipt), which binds output, artifact, prompt and usage. */
+  root: Uint8Array;
   promptTokens: number;
   completionTokens: number;
   finishReason: FinishReason;
   cost: bigint;
   /** From the delivery record. */
   deliveryHeight: bigint;
-  deliveredHash: Uint8Array;
+  /** The root of what the transfer agent says it was sent; empty where it agrees with the finish, or delivered a part. */
+  deliveredRoot: Uint8Array;
   settleHeight: bigint;
   /** Prompt tokens that the executor's receipt states. */
   receiptPromptTokens: number;
@@ -133,9 +134,8 @@ export interface Inference {
   deliveryComplete: boolean;
 }
 
-/** Why a place in the draw before the executor's was passed over. */
+/** Why a place in the draw before the executor's was passed over. Places in order, from 0. */
 export interface Skip {
-  attempt: number;
   reason: string;
   /** Signature over sign.v1.Busy, where there is one. */
   busySignature: Uint8Array;
@@ -153,6 +153,7 @@ export interface StartRecord {
   request: Uint8Array;
 }
 
+/** An answer with its payload: what is kept in the payload stores under the root of its statement. */
 export interface FinishRecord {
   inferenceId: Uint8Array;
   outputHash: Uint8Array;
@@ -162,23 +163,96 @@ export interface FinishRecord {
   promptTokens: number;
   completionTokens: number;
   finishReason: FinishReason;
-  /** Recording mode full: UTF-8 output, its token ids, the coded artifact. */
+  /** UTF-8 output, its token ids, the coded artifact. */
   output: Uint8Array;
   tokenIds: number[];
   artifact: Uint8Array;
-  /** An error signed by the executor instead of an output: a miss without the wait. */
+  /** An error of the executor instead of an output: a miss without the wait. */
   error: string;
+  /** Operator address. */
+  executor: string;
+  /** As the executor's receipt states them. */
+  receiptPromptTokens: number;
 }
 
+/** What the transfer agent delivered. Rides on chain where it does not simply agree with the finish. */
 export interface DeliveryRecord {
   inferenceId: Uint8Array;
-  /** SHA-256 of the text that the client received. */
-  outputHash: Uint8Array;
+  /** Root of the statement that the transfer agent holds; left out beside the response itself. */
+  root: Uint8Array;
   /** False when the client left before the end. */
   complete: boolean;
   /** Encoded sign.v1.ResponseReceipt and the executor's signature. */
   response: Uint8Array;
   responseSignature: Uint8Array;
+}
+
+/** What the starts of a batch have in common. */
+export interface Terms {
+  /** Number of the model. */
+  model: number;
+  maxOutputTokens: number;
+  /** ukarat per token. */
+  maxInputPrice: bigint;
+  maxOutputPrice: bigint;
+  /** Absent: the defaults. */
+  sampling: Sampling | undefined;
+}
+
+/**
+ * The authorization and the receipt, without what the chain knows: it puts their canonical bytes together again, hashes
+ * them to the id, and verifies the signatures over them.
+ */
+export interface StartEntry {
+  /** The client's, over the authorization. */
+  signature: Uint8Array;
+  /** Empty where the request rides along. */
+  requestHash: Uint8Array;
+  nonce: Uint8Array;
+  /** Account number of the client. */
+  client: bigint;
+  /** Empty: the key that the client's account has. */
+  key: Uint8Array;
+  /** Index into the batch's terms. */
+  terms: number;
+  maxInputTokens: number;
+  /** Blocks before the batch's base height. */
+  anchorAge: number;
+  /** Numbers of participants; 0: the sender. */
+  transferAgent: number;
+  executor: number;
+  attempt: number;
+  promptTokens: number;
+  /** Blocks after the batch's base height. */
+  deadlineAfter: number;
+  /** Over the receipt; empty where the executor itself sends it: then the transaction is signed by its key. */
+  receiptSignature: Uint8Array;
+  skips: Skip[];
+  /** Canonical JSON of the request: recording mode full. */
+  request: Uint8Array;
+}
+
+export interface FinishEntry {
+  /** Short id. */
+  ref: bigint;
+  /** SHA-256 of the statement; empty where its opening rides along, and with an error. */
+  root: Uint8Array;
+  completionTokens: number;
+  /** Unspecified: stop. */
+  finishReason: FinishReason;
+  /** What the prompt had less than the receipt says. */
+  unusedPromptTokens: number;
+  error: string;
+  opening: Opening | undefined;
+}
+
+/** Recording mode full: the rest of the statement and what it binds. */
+export interface Opening {
+  artifactRoot: Uint8Array;
+  promptHash: Uint8Array;
+  output: Uint8Array;
+  tokenIds: number[];
+  artifact: Uint8Array;
 }
 
 function createBaseInference(): Inference {
@@ -201,15 +275,13 @@ function createBaseInference(): Inference {
     status: 0,
     epoch: 0n,
     finishHeight: 0n,
-    outputHash: new Uint8Array(0),
-    artifactRoot: new Uint8Array(0),
-    promptHash: new Uint8Array(0),
+    root: new Uint8Array(0),
     promptTokens: 0,
     completionTokens: 0,
     finishReason: 0,
     cost: 0n,
     deliveryHeight: 0n,
-    deliveredHash: new Uint8Array(0),
+    deliveredRoot: new Uint8Array(0),
     settleHeight: 0n,
     receiptPromptTokens: 0,
     recording: 0,
@@ -297,14 +369,8 @@ export const Inference: MessageFns<Inference> = {
       }
       writer.uint32(144).uint64(message.finishHeight);
     }
-    if (message.outputHash.length !== 0) {
-      writer.uint32(154).bytes(message.outputHash);
-    }
-    if (message.artifactRoot.length !== 0) {
-      writer.uint32(162).bytes(message.artifactRoot);
-    }
-    if (message.promptHash.length !== 0) {
-      writer.uint32(170).bytes(message.promptHash);
+    if (message.root.length !== 0) {
+      writer.uint32(154).bytes(message.root);
     }
     if (message.promptTokens !== 0) {
       writer.uint32(176).uint32(message.promptTokens);
@@ -327,8 +393,8 @@ export const Inference: MessageFns<Inference> = {
       }
       writer.uint32(208).uint64(message.deliveryHeight);
     }
-    if (message.deliveredHash.length !== 0) {
-      writer.uint32(218).bytes(message.deliveredHash);
+    if (message.deliveredRoot.length !== 0) {
+      writer.uint32(218).bytes(message.deliveredRoot);
     }
     if (message.settleHeight !== 0n) {
       if (BigInt.asUintN(64, message.settleHeight) !== message.settleHeight) {
@@ -510,23 +576,7 @@ export const Inference: MessageFns<Inference> = {
               break;
             }
 
-            message.outputHash = reader.bytes();
-            continue;
-          }
-          case 20: {
-            if (tag !== 162) {
-              break;
-            }
-
-            message.artifactRoot = reader.bytes();
-            continue;
-          }
-          case 21: {
-            if (tag !== 170) {
-              break;
-            }
-
-            message.promptHash = reader.bytes();
+            message.root = reader.bytes();
             continue;
           }
           case 22: {
@@ -574,7 +624,7 @@ export const Inference: MessageFns<Inference> = {
               break;
             }
 
-            message.deliveredHash = reader.bytes();
+            message.deliveredRoot = reader.bytes();
             continue;
           }
           case 28: {
@@ -677,21 +727,7 @@ export const Inference: MessageFns<Inference> = {
         : isSet(object.finish_height)
         ? BigInt(object.finish_height)
         : 0n,
-      outputHash: isSet(object.outputHash)
-        ? bytesFromBase64(object.outputHash)
-        : isSet(object.output_hash)
-        ? bytesFromBase64(object.output_hash)
-        : new Uint8Array(0),
-      artifactRoot: isSet(object.artifactRoot)
-        ? bytesFromBase64(object.artifactRoot)
-        : isSet(object.artifact_root)
-        ? bytesFromBase64(object.artifact_root)
-        : new Uint8Array(0),
-      promptHash: isSet(object.promptHash)
-        ? bytesFromBase64(object.promptHash)
-        : isSet(object.prompt_hash)
-        ? bytesFromBase64(object.prompt_hash)
-        : new Uint8Array(0),
+      root: isSet(object.root) ? bytesFromBase64(object.root) : new Uint8Array(0),
       promptTokens: isSet(object.promptTokens)
         ? globalThis.Number(object.promptTokens)
         : isSet(object.prompt_tokens)
@@ -713,10 +749,10 @@ export const Inference: MessageFns<Inference> = {
         : isSet(object.delivery_height)
         ? BigInt(object.delivery_height)
         : 0n,
-      deliveredHash: isSet(object.deliveredHash)
-        ? bytesFromBase64(object.deliveredHash)
-        : isSet(object.delivered_hash)
-        ? bytesFromBase64(object.delivered_hash)
+      deliveredRoot: isSet(object.deliveredRoot)
+        ? bytesFromBase64(object.deliveredRoot)
+        : isSet(object.delivered_root)
+        ? bytesFromBase64(object.delivered_root)
         : new Uint8Array(0),
       settleHeight: isSet(object.settleHeight)
         ? BigInt(object.settleHeight)
@@ -793,14 +829,8 @@ export const Inference: MessageFns<Inference> = {
     if (message.finishHeight !== 0n) {
       obj.finishHeight = message.finishHeight.toString();
     }
-    if (message.outputHash.length !== 0) {
-      obj.outputHash = base64FromBytes(message.outputHash);
-    }
-    if (message.artifactRoot.length !== 0) {
-      obj.artifactRoot = base64FromBytes(message.artifactRoot);
-    }
-    if (message.promptHash.length !== 0) {
-      obj.promptHash = base64FromBytes(message.promptHash);
+    if (message.root.length !== 0) {
+      obj.root = base64FromBytes(message.root);
     }
     if (message.promptTokens !== 0) {
       obj.promptTokens = Math.round(message.promptTokens);
@@ -817,8 +847,8 @@ export const Inference: MessageFns<Inference> = {
     if (message.deliveryHeight !== 0n) {
       obj.deliveryHeight = message.deliveryHeight.toString();
     }
-    if (message.deliveredHash.length !== 0) {
-      obj.deliveredHash = base64FromBytes(message.deliveredHash);
+    if (message.deliveredRoot.length !== 0) {
+      obj.deliveredRoot = base64FromBytes(message.deliveredRoot);
     }
     if (message.settleHeight !== 0n) {
       obj.settleHeight = message.settleHeight.toString();
@@ -872,9 +902,7 @@ export const Inference: MessageFns<Inference> = {
     message.finishHeight = (object.finishHeight !== undefined && object.finishHeight !== null)
       ? BigInt(object.finishHeight)
       : 0n;
-    message.outputHash = object.outputHash ?? new Uint8Array(0);
-    message.artifactRoot = object.artifactRoot ?? new Uint8Array(0);
-    message.promptHash = object.promptHash ?? new Uint8Array(0);
+    message.root = object.root ?? new Uint8Array(0);
     message.promptTokens = object.promptTokens ?? 0;
     message.completionTokens = object.completionTokens ?? 0;
     message.finishReason = object.finishReason ?? 0;
@@ -882,7 +910,7 @@ export const Inference: MessageFns<Inference> = {
     message.deliveryHeight = (object.deliveryHeight !== undefined && object.deliveryHeight !== null)
       ? BigInt(object.deliveryHeight)
       : 0n;
-    message.deliveredHash = object.deliveredHash ?? new Uint8Array(0);
+    message.deliveredRoot = object.deliveredRoot ?? new Uint8Array(0);
     message.settleHeight = (object.settleHeight !== undefined && object.settleHeight !== null)
       ? BigInt(object.settleHeight)
       : 0n;
@@ -894,19 +922,16 @@ export const Inference: MessageFns<Inference> = {
 };
 
 function createBaseSkip(): Skip {
-  return { attempt: 0, reason: "", busySignature: new Uint8Array(0) };
+  return { reason: "", busySignature: new Uint8Array(0) };
 }
 
 export const Skip: MessageFns<Skip> = {
   encode(message: Skip, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.attempt !== 0) {
-      writer.uint32(8).uint32(message.attempt);
-    }
     if (message.reason !== "") {
-      writer.uint32(18).string(message.reason);
+      writer.uint32(10).string(message.reason);
     }
     if (message.busySignature.length !== 0) {
-      writer.uint32(26).bytes(message.busySignature);
+      writer.uint32(18).bytes(message.busySignature);
     }
     return writer;
   },
@@ -925,23 +950,15 @@ export const Skip: MessageFns<Skip> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.attempt = reader.uint32();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
+            if (tag !== 10) {
               break;
             }
 
             message.reason = reader.string();
             continue;
           }
-          case 3: {
-            if (tag !== 26) {
+          case 2: {
+            if (tag !== 18) {
               break;
             }
 
@@ -962,7 +979,6 @@ export const Skip: MessageFns<Skip> = {
 
   fromJSON(object: any): Skip {
     return {
-      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       busySignature: isSet(object.busySignature)
         ? bytesFromBase64(object.busySignature)
@@ -974,9 +990,6 @@ export const Skip: MessageFns<Skip> = {
 
   toJSON(message: Skip): unknown {
     const obj: any = {};
-    if (message.attempt !== 0) {
-      obj.attempt = Math.round(message.attempt);
-    }
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
@@ -991,7 +1004,6 @@ export const Skip: MessageFns<Skip> = {
   },
   fromPartial(object: DeepPartial<Skip>): Skip {
     const message = createBaseSkip();
-    message.attempt = object.attempt ?? 0;
     message.reason = object.reason ?? "";
     message.busySignature = object.busySignature ?? new Uint8Array(0);
     return message;
@@ -1171,6 +1183,8 @@ function createBaseFinishRecord(): FinishRecord {
     tokenIds: [],
     artifact: new Uint8Array(0),
     error: "",
+    executor: "",
+    receiptPromptTokens: 0,
   };
 }
 
@@ -1212,6 +1226,12 @@ export const FinishRecord: MessageFns<FinishRecord> = {
     }
     if (message.error !== "") {
       writer.uint32(90).string(message.error);
+    }
+    if (message.executor !== "") {
+      writer.uint32(98).string(message.executor);
+    }
+    if (message.receiptPromptTokens !== 0) {
+      writer.uint32(104).uint32(message.receiptPromptTokens);
     }
     return writer;
   },
@@ -1327,6 +1347,22 @@ export const FinishRecord: MessageFns<FinishRecord> = {
             message.error = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.executor = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.receiptPromptTokens = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1384,6 +1420,12 @@ export const FinishRecord: MessageFns<FinishRecord> = {
         : [],
       artifact: isSet(object.artifact) ? bytesFromBase64(object.artifact) : new Uint8Array(0),
       error: isSet(object.error) ? globalThis.String(object.error) : "",
+      executor: isSet(object.executor) ? globalThis.String(object.executor) : "",
+      receiptPromptTokens: isSet(object.receiptPromptTokens)
+        ? globalThis.Number(object.receiptPromptTokens)
+        : isSet(object.receipt_prompt_tokens)
+        ? globalThis.Number(object.receipt_prompt_tokens)
+        : 0,
     };
   },
 
@@ -1422,6 +1464,12 @@ export const FinishRecord: MessageFns<FinishRecord> = {
     if (message.error !== "") {
       obj.error = message.error;
     }
+    if (message.executor !== "") {
+      obj.executor = message.executor;
+    }
+    if (message.receiptPromptTokens !== 0) {
+      obj.receiptPromptTokens = Math.round(message.receiptPromptTokens);
+    }
     return obj;
   },
 
@@ -1441,6 +1489,8 @@ export const FinishRecord: MessageFns<FinishRecord> = {
     message.tokenIds = object.tokenIds?.map((e) => e) || [];
     message.artifact = object.artifact ?? new Uint8Array(0);
     message.error = object.error ?? "";
+    message.executor = object.executor ?? "";
+    message.receiptPromptTokens = object.receiptPromptTokens ?? 0;
     return message;
   },
 };
@@ -1448,7 +1498,7 @@ export const FinishRecord: MessageFns<FinishRecord> = {
 function createBaseDeliveryRecord(): DeliveryRecord {
   return {
     inferenceId: new Uint8Array(0),
-    outputHash: new Uint8Array(0),
+    root: new Uint8Array(0),
     complete: false,
     response: new Uint8Array(0),
     responseSignature: new Uint8Array(0),
@@ -1460,8 +1510,8 @@ export const DeliveryRecord: MessageFns<DeliveryRecord> = {
     if (message.inferenceId.length !== 0) {
       writer.uint32(10).bytes(message.inferenceId);
     }
-    if (message.outputHash.length !== 0) {
-      writer.uint32(18).bytes(message.outputHash);
+    if (message.root.length !== 0) {
+      writer.uint32(18).bytes(message.root);
     }
     if (message.complete !== false) {
       writer.uint32(24).bool(message.complete);
@@ -1501,7 +1551,7 @@ export const DeliveryRecord: MessageFns<DeliveryRecord> = {
               break;
             }
 
-            message.outputHash = reader.bytes();
+            message.root = reader.bytes();
             continue;
           }
           case 3: {
@@ -1547,11 +1597,7 @@ export const DeliveryRecord: MessageFns<DeliveryRecord> = {
         : isSet(object.inference_id)
         ? bytesFromBase64(object.inference_id)
         : new Uint8Array(0),
-      outputHash: isSet(object.outputHash)
-        ? bytesFromBase64(object.outputHash)
-        : isSet(object.output_hash)
-        ? bytesFromBase64(object.output_hash)
-        : new Uint8Array(0),
+      root: isSet(object.root) ? bytesFromBase64(object.root) : new Uint8Array(0),
       complete: isSet(object.complete) ? globalThis.Boolean(object.complete) : false,
       response: isSet(object.response) ? bytesFromBase64(object.response) : new Uint8Array(0),
       responseSignature: isSet(object.responseSignature)
@@ -1567,8 +1613,8 @@ export const DeliveryRecord: MessageFns<DeliveryRecord> = {
     if (message.inferenceId.length !== 0) {
       obj.inferenceId = base64FromBytes(message.inferenceId);
     }
-    if (message.outputHash.length !== 0) {
-      obj.outputHash = base64FromBytes(message.outputHash);
+    if (message.root.length !== 0) {
+      obj.root = base64FromBytes(message.root);
     }
     if (message.complete !== false) {
       obj.complete = message.complete;
@@ -1588,10 +1634,881 @@ export const DeliveryRecord: MessageFns<DeliveryRecord> = {
   fromPartial(object: DeepPartial<DeliveryRecord>): DeliveryRecord {
     const message = createBaseDeliveryRecord();
     message.inferenceId = object.inferenceId ?? new Uint8Array(0);
-    message.outputHash = object.outputHash ?? new Uint8Array(0);
+    message.root = object.root ?? new Uint8Array(0);
     message.complete = object.complete ?? false;
     message.response = object.response ?? new Uint8Array(0);
     message.responseSignature = object.responseSignature ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseTerms(): Terms {
+  return { model: 0, maxOutputTokens: 0, maxInputPrice: 0n, maxOutputPrice: 0n, sampling: undefined };
+}
+
+export const Terms: MessageFns<Terms> = {
+  encode(message: Terms, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== 0) {
+      writer.uint32(8).uint32(message.model);
+    }
+    if (message.maxOutputTokens !== 0) {
+      writer.uint32(16).uint32(message.maxOutputTokens);
+    }
+    if (message.maxInputPrice !== 0n) {
+      if (BigInt.asUintN(64, message.maxInputPrice) !== message.maxInputPrice) {
+        throw new globalThis.Error("value provided for field message.maxInputPrice of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.maxInputPrice);
+    }
+    if (message.maxOutputPrice !== 0n) {
+      if (BigInt.asUintN(64, message.maxOutputPrice) !== message.maxOutputPrice) {
+        throw new globalThis.Error("value provided for field message.maxOutputPrice of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.maxOutputPrice);
+    }
+    if (message.sampling !== undefined) {
+      Sampling.encode(message.sampling, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Terms {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTerms();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.model = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxOutputTokens = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxInputPrice = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxOutputPrice = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sampling = Sampling.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Terms {
+    return {
+      model: isSet(object.model) ? globalThis.Number(object.model) : 0,
+      maxOutputTokens: isSet(object.maxOutputTokens)
+        ? globalThis.Number(object.maxOutputTokens)
+        : isSet(object.max_output_tokens)
+        ? globalThis.Number(object.max_output_tokens)
+        : 0,
+      maxInputPrice: isSet(object.maxInputPrice)
+        ? BigInt(object.maxInputPrice)
+        : isSet(object.max_input_price)
+        ? BigInt(object.max_input_price)
+        : 0n,
+      maxOutputPrice: isSet(object.maxOutputPrice)
+        ? BigInt(object.maxOutputPrice)
+        : isSet(object.max_output_price)
+        ? BigInt(object.max_output_price)
+        : 0n,
+      sampling: isSet(object.sampling) ? Sampling.fromJSON(object.sampling) : undefined,
+    };
+  },
+
+  toJSON(message: Terms): unknown {
+    const obj: any = {};
+    if (message.model !== 0) {
+      obj.model = Math.round(message.model);
+    }
+    if (message.maxOutputTokens !== 0) {
+      obj.maxOutputTokens = Math.round(message.maxOutputTokens);
+    }
+    if (message.maxInputPrice !== 0n) {
+      obj.maxInputPrice = message.maxInputPrice.toString();
+    }
+    if (message.maxOutputPrice !== 0n) {
+      obj.maxOutputPrice = message.maxOutputPrice.toString();
+    }
+    if (message.sampling !== undefined) {
+      obj.sampling = Sampling.toJSON(message.sampling);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Terms>): Terms {
+    return Terms.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Terms>): Terms {
+    const message = createBaseTerms();
+    message.model = object.model ?? 0;
+    message.maxOutputTokens = object.maxOutputTokens ?? 0;
+    message.maxInputPrice = (object.maxInputPrice !== undefined && object.maxInputPrice !== null)
+      ? BigInt(object.maxInputPrice)
+      : 0n;
+    message.maxOutputPrice = (object.maxOutputPrice !== undefined && object.maxOutputPrice !== null)
+      ? BigInt(object.maxOutputPrice)
+      : 0n;
+    message.sampling = (object.sampling !== undefined && object.sampling !== null)
+      ? Sampling.fromPartial(object.sampling)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStartEntry(): StartEntry {
+  return {
+    signature: new Uint8Array(0),
+    requestHash: new Uint8Array(0),
+    nonce: new Uint8Array(0),
+    client: 0n,
+    key: new Uint8Array(0),
+    terms: 0,
+    maxInputTokens: 0,
+    anchorAge: 0,
+    transferAgent: 0,
+    executor: 0,
+    attempt: 0,
+    promptTokens: 0,
+    deadlineAfter: 0,
+    receiptSignature: new Uint8Array(0),
+    skips: [],
+    request: new Uint8Array(0),
+  };
+}
+
+export const StartEntry: MessageFns<StartEntry> = {
+  encode(message: StartEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.signature.length !== 0) {
+      writer.uint32(10).bytes(message.signature);
+    }
+    if (message.requestHash.length !== 0) {
+      writer.uint32(18).bytes(message.requestHash);
+    }
+    if (message.nonce.length !== 0) {
+      writer.uint32(26).bytes(message.nonce);
+    }
+    if (message.client !== 0n) {
+      if (BigInt.asUintN(64, message.client) !== message.client) {
+        throw new globalThis.Error("value provided for field message.client of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.client);
+    }
+    if (message.key.length !== 0) {
+      writer.uint32(42).bytes(message.key);
+    }
+    if (message.terms !== 0) {
+      writer.uint32(48).uint32(message.terms);
+    }
+    if (message.maxInputTokens !== 0) {
+      writer.uint32(56).uint32(message.maxInputTokens);
+    }
+    if (message.anchorAge !== 0) {
+      writer.uint32(64).uint32(message.anchorAge);
+    }
+    if (message.transferAgent !== 0) {
+      writer.uint32(72).uint32(message.transferAgent);
+    }
+    if (message.executor !== 0) {
+      writer.uint32(80).uint32(message.executor);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(88).uint32(message.attempt);
+    }
+    if (message.promptTokens !== 0) {
+      writer.uint32(96).uint32(message.promptTokens);
+    }
+    if (message.deadlineAfter !== 0) {
+      writer.uint32(104).sint32(message.deadlineAfter);
+    }
+    if (message.receiptSignature.length !== 0) {
+      writer.uint32(114).bytes(message.receiptSignature);
+    }
+    for (const v of message.skips) {
+      Skip.encode(v!, writer.uint32(122).fork()).join();
+    }
+    if (message.request.length !== 0) {
+      writer.uint32(130).bytes(message.request);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestHash = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nonce = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.client = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.terms = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.maxInputTokens = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.anchorAge = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.transferAgent = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.executor = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.promptTokens = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.deadlineAfter = reader.sint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.receiptSignature = reader.bytes();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.skips.push(Skip.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.request = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StartEntry {
+    return {
+      signature: isSet(object.signature) ? bytesFromBase64(object.signature) : new Uint8Array(0),
+      requestHash: isSet(object.requestHash)
+        ? bytesFromBase64(object.requestHash)
+        : isSet(object.request_hash)
+        ? bytesFromBase64(object.request_hash)
+        : new Uint8Array(0),
+      nonce: isSet(object.nonce) ? bytesFromBase64(object.nonce) : new Uint8Array(0),
+      client: isSet(object.client) ? BigInt(object.client) : 0n,
+      key: isSet(object.key) ? bytesFromBase64(object.key) : new Uint8Array(0),
+      terms: isSet(object.terms) ? globalThis.Number(object.terms) : 0,
+      maxInputTokens: isSet(object.maxInputTokens)
+        ? globalThis.Number(object.maxInputTokens)
+        : isSet(object.max_input_tokens)
+        ? globalThis.Number(object.max_input_tokens)
+        : 0,
+      anchorAge: isSet(object.anchorAge)
+        ? globalThis.Number(object.anchorAge)
+        : isSet(object.anchor_age)
+        ? globalThis.Number(object.anchor_age)
+        : 0,
+      transferAgent: isSet(object.transferAgent)
+        ? globalThis.Number(object.transferAgent)
+        : isSet(object.transfer_agent)
+        ? globalThis.Number(object.transfer_agent)
+        : 0,
+      executor: isSet(object.executor) ? globalThis.Number(object.executor) : 0,
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      promptTokens: isSet(object.promptTokens)
+        ? globalThis.Number(object.promptTokens)
+        : isSet(object.prompt_tokens)
+        ? globalThis.Number(object.prompt_tokens)
+        : 0,
+      deadlineAfter: isSet(object.deadlineAfter)
+        ? globalThis.Number(object.deadlineAfter)
+        : isSet(object.deadline_after)
+        ? globalThis.Number(object.deadline_after)
+        : 0,
+      receiptSignature: isSet(object.receiptSignature)
+        ? bytesFromBase64(object.receiptSignature)
+        : isSet(object.receipt_signature)
+        ? bytesFromBase64(object.receipt_signature)
+        : new Uint8Array(0),
+      skips: globalThis.Array.isArray(object?.skips)
+        ? object.skips.map((e: any) => Skip.fromJSON(e))
+        : [],
+      request: isSet(object.request) ? bytesFromBase64(object.request) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: StartEntry): unknown {
+    const obj: any = {};
+    if (message.signature.length !== 0) {
+      obj.signature = base64FromBytes(message.signature);
+    }
+    if (message.requestHash.length !== 0) {
+      obj.requestHash = base64FromBytes(message.requestHash);
+    }
+    if (message.nonce.length !== 0) {
+      obj.nonce = base64FromBytes(message.nonce);
+    }
+    if (message.client !== 0n) {
+      obj.client = message.client.toString();
+    }
+    if (message.key.length !== 0) {
+      obj.key = base64FromBytes(message.key);
+    }
+    if (message.terms !== 0) {
+      obj.terms = Math.round(message.terms);
+    }
+    if (message.maxInputTokens !== 0) {
+      obj.maxInputTokens = Math.round(message.maxInputTokens);
+    }
+    if (message.anchorAge !== 0) {
+      obj.anchorAge = Math.round(message.anchorAge);
+    }
+    if (message.transferAgent !== 0) {
+      obj.transferAgent = Math.round(message.transferAgent);
+    }
+    if (message.executor !== 0) {
+      obj.executor = Math.round(message.executor);
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.promptTokens !== 0) {
+      obj.promptTokens = Math.round(message.promptTokens);
+    }
+    if (message.deadlineAfter !== 0) {
+      obj.deadlineAfter = Math.round(message.deadlineAfter);
+    }
+    if (message.receiptSignature.length !== 0) {
+      obj.receiptSignature = base64FromBytes(message.receiptSignature);
+    }
+    if (message.skips?.length) {
+      obj.skips = message.skips.map((e) => Skip.toJSON(e));
+    }
+    if (message.request.length !== 0) {
+      obj.request = base64FromBytes(message.request);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StartEntry>): StartEntry {
+    return StartEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StartEntry>): StartEntry {
+    const message = createBaseStartEntry();
+    message.signature = object.signature ?? new Uint8Array(0);
+    message.requestHash = object.requestHash ?? new Uint8Array(0);
+    message.nonce = object.nonce ?? new Uint8Array(0);
+    message.client = (object.client !== undefined && object.client !== null) ? BigInt(object.client) : 0n;
+    message.key = object.key ?? new Uint8Array(0);
+    message.terms = object.terms ?? 0;
+    message.maxInputTokens = object.maxInputTokens ?? 0;
+    message.anchorAge = object.anchorAge ?? 0;
+    message.transferAgent = object.transferAgent ?? 0;
+    message.executor = object.executor ?? 0;
+    message.attempt = object.attempt ?? 0;
+    message.promptTokens = object.promptTokens ?? 0;
+    message.deadlineAfter = object.deadlineAfter ?? 0;
+    message.receiptSignature = object.receiptSignature ?? new Uint8Array(0);
+    message.skips = object.skips?.map((e) => Skip.fromPartial(e)) || [];
+    message.request = object.request ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseFinishEntry(): FinishEntry {
+  return {
+    ref: 0n,
+    root: new Uint8Array(0),
+    completionTokens: 0,
+    finishReason: 0,
+    unusedPromptTokens: 0,
+    error: "",
+    opening: undefined,
+  };
+}
+
+export const FinishEntry: MessageFns<FinishEntry> = {
+  encode(message: FinishEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ref !== 0n) {
+      if (BigInt.asUintN(64, message.ref) !== message.ref) {
+        throw new globalThis.Error("value provided for field message.ref of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.ref);
+    }
+    if (message.root.length !== 0) {
+      writer.uint32(18).bytes(message.root);
+    }
+    if (message.completionTokens !== 0) {
+      writer.uint32(24).uint32(message.completionTokens);
+    }
+    if (message.finishReason !== 0) {
+      writer.uint32(32).int32(message.finishReason);
+    }
+    if (message.unusedPromptTokens !== 0) {
+      writer.uint32(40).uint32(message.unusedPromptTokens);
+    }
+    if (message.error !== "") {
+      writer.uint32(50).string(message.error);
+    }
+    if (message.opening !== undefined) {
+      Opening.encode(message.opening, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FinishEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFinishEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.ref = reader.fixed64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.root = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.completionTokens = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.finishReason = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.unusedPromptTokens = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.opening = Opening.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FinishEntry {
+    return {
+      ref: isSet(object.ref) ? BigInt(object.ref) : 0n,
+      root: isSet(object.root) ? bytesFromBase64(object.root) : new Uint8Array(0),
+      completionTokens: isSet(object.completionTokens)
+        ? globalThis.Number(object.completionTokens)
+        : isSet(object.completion_tokens)
+        ? globalThis.Number(object.completion_tokens)
+        : 0,
+      finishReason: isSet(object.finishReason)
+        ? finishReasonFromJSON(object.finishReason)
+        : isSet(object.finish_reason)
+        ? finishReasonFromJSON(object.finish_reason)
+        : 0,
+      unusedPromptTokens: isSet(object.unusedPromptTokens)
+        ? globalThis.Number(object.unusedPromptTokens)
+        : isSet(object.unused_prompt_tokens)
+        ? globalThis.Number(object.unused_prompt_tokens)
+        : 0,
+      error: isSet(object.error) ? globalThis.String(object.error) : "",
+      opening: isSet(object.opening) ? Opening.fromJSON(object.opening) : undefined,
+    };
+  },
+
+  toJSON(message: FinishEntry): unknown {
+    const obj: any = {};
+    if (message.ref !== 0n) {
+      obj.ref = message.ref.toString();
+    }
+    if (message.root.length !== 0) {
+      obj.root = base64FromBytes(message.root);
+    }
+    if (message.completionTokens !== 0) {
+      obj.completionTokens = Math.round(message.completionTokens);
+    }
+    if (message.finishReason !== 0) {
+      obj.finishReason = finishReasonToJSON(message.finishReason);
+    }
+    if (message.unusedPromptTokens !== 0) {
+      obj.unusedPromptTokens = Math.round(message.unusedPromptTokens);
+    }
+    if (message.error !== "") {
+      obj.error = message.error;
+    }
+    if (message.opening !== undefined) {
+      obj.opening = Opening.toJSON(message.opening);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FinishEntry>): FinishEntry {
+    return FinishEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FinishEntry>): FinishEntry {
+    const message = createBaseFinishEntry();
+    message.ref = (object.ref !== undefined && object.ref !== null) ? BigInt(object.ref) : 0n;
+    message.root = object.root ?? new Uint8Array(0);
+    message.completionTokens = object.completionTokens ?? 0;
+    message.finishReason = object.finishReason ?? 0;
+    message.unusedPromptTokens = object.unusedPromptTokens ?? 0;
+    message.error = object.error ?? "";
+    message.opening = (object.opening !== undefined && object.opening !== null)
+      ? Opening.fromPartial(object.opening)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseOpening(): Opening {
+  return {
+    artifactRoot: new Uint8Array(0),
+    promptHash: new Uint8Array(0),
+    output: new Uint8Array(0),
+    tokenIds: [],
+    artifact: new Uint8Array(0),
+  };
+}
+
+export const Opening: MessageFns<Opening> = {
+  encode(message: Opening, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.artifactRoot.length !== 0) {
+      writer.uint32(10).bytes(message.artifactRoot);
+    }
+    if (message.promptHash.length !== 0) {
+      writer.uint32(18).bytes(message.promptHash);
+    }
+    if (message.output.length !== 0) {
+      writer.uint32(26).bytes(message.output);
+    }
+    if (message.tokenIds.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.tokenIds) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.artifact.length !== 0) {
+      writer.uint32(42).bytes(message.artifact);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Opening {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpening();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.artifactRoot = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.promptHash = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.output = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.tokenIds.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.tokenIds.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.artifact = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Opening {
+    return {
+      artifactRoot: isSet(object.artifactRoot)
+        ? bytesFromBase64(object.artifactRoot)
+        : isSet(object.artifact_root)
+        ? bytesFromBase64(object.artifact_root)
+        : new Uint8Array(0),
+      promptHash: isSet(object.promptHash)
+        ? bytesFromBase64(object.promptHash)
+        : isSet(object.prompt_hash)
+        ? bytesFromBase64(object.prompt_hash)
+        : new Uint8Array(0),
+      output: isSet(object.output) ? bytesFromBase64(object.output) : new Uint8Array(0),
+      tokenIds: globalThis.Array.isArray(object?.tokenIds)
+        ? object.tokenIds.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.token_ids)
+        ? object.token_ids.map((e: any) => globalThis.Number(e))
+        : [],
+      artifact: isSet(object.artifact) ? bytesFromBase64(object.artifact) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: Opening): unknown {
+    const obj: any = {};
+    if (message.artifactRoot.length !== 0) {
+      obj.artifactRoot = base64FromBytes(message.artifactRoot);
+    }
+    if (message.promptHash.length !== 0) {
+      obj.promptHash = base64FromBytes(message.promptHash);
+    }
+    if (message.output.length !== 0) {
+      obj.output = base64FromBytes(message.output);
+    }
+    if (message.tokenIds?.length) {
+      obj.tokenIds = message.tokenIds.map((e) => Math.round(e));
+    }
+    if (message.artifact.length !== 0) {
+      obj.artifact = base64FromBytes(message.artifact);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Opening>): Opening {
+    return Opening.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Opening>): Opening {
+    const message = createBaseOpening();
+    message.artifactRoot = object.artifactRoot ?? new Uint8Array(0);
+    message.promptHash = object.promptHash ?? new Uint8Array(0);
+    message.output = object.output ?? new Uint8Array(0);
+    message.tokenIds = object.tokenIds?.map((e) => e) || [];
+    message.artifact = object.artifact ?? new Uint8Array(0);
     return message;
   },
 };

@@ -6,7 +6,8 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Inference } from "./inference.ts";
+import { FinishReason, finishReasonFromJSON, finishReasonToJSON } from "../../sign/v1/sign.ts";
+import { Inference, InferenceStatus, inferenceStatusFromJSON, inferenceStatusToJSON } from "./inference.ts";
 
 export interface QueryInferenceRequest {
   id: Uint8Array;
@@ -29,6 +30,28 @@ export interface QueryInferencesRequest {
 
 export interface QueryInferencesResponse {
   inferences: Inference[];
+}
+
+/** Where many inferences stand, for those who have something to record about them. */
+export interface QueryProgressRequest {
+  /** Short ids, at most 256. */
+  refs: bigint[];
+}
+
+export interface QueryProgressResponse {
+  /** Of those that the chain knows. */
+  progress: Progress[];
+}
+
+export interface Progress {
+  ref: bigint;
+  status: InferenceStatus;
+  /** Empty before the finish. */
+  root: Uint8Array;
+  promptTokens: number;
+  completionTokens: number;
+  finishReason: FinishReason;
+  delivered: boolean;
 }
 
 function createBaseQueryInferenceRequest(): QueryInferenceRequest {
@@ -351,6 +374,347 @@ export const QueryInferencesResponse: MessageFns<QueryInferencesResponse> = {
   fromPartial(object: DeepPartial<QueryInferencesResponse>): QueryInferencesResponse {
     const message = createBaseQueryInferencesResponse();
     message.inferences = object.inferences?.map((e) => Inference.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseQueryProgressRequest(): QueryProgressRequest {
+  return { refs: [] };
+}
+
+export const QueryProgressRequest: MessageFns<QueryProgressRequest> = {
+  encode(message: QueryProgressRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.refs.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.refs) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field refs of type fixed64 is too large");
+        }
+        writer.fixed64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueryProgressRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueryProgressRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 9) {
+              message.refs.push(reader.fixed64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.refs.push(reader.fixed64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): QueryProgressRequest {
+    return { refs: globalThis.Array.isArray(object?.refs) ? object.refs.map((e: any) => BigInt(e)) : [] };
+  },
+
+  toJSON(message: QueryProgressRequest): unknown {
+    const obj: any = {};
+    if (message.refs?.length) {
+      obj.refs = message.refs.map((e) => e.toString());
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<QueryProgressRequest>): QueryProgressRequest {
+    return QueryProgressRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QueryProgressRequest>): QueryProgressRequest {
+    const message = createBaseQueryProgressRequest();
+    message.refs = object.refs?.map((e) => BigInt(e)) || [];
+    return message;
+  },
+};
+
+function createBaseQueryProgressResponse(): QueryProgressResponse {
+  return { progress: [] };
+}
+
+export const QueryProgressResponse: MessageFns<QueryProgressResponse> = {
+  encode(message: QueryProgressResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.progress) {
+      Progress.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueryProgressResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueryProgressResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.progress.push(Progress.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): QueryProgressResponse {
+    return {
+      progress: globalThis.Array.isArray(object?.progress) ? object.progress.map((e: any) => Progress.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: QueryProgressResponse): unknown {
+    const obj: any = {};
+    if (message.progress?.length) {
+      obj.progress = message.progress.map((e) => Progress.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<QueryProgressResponse>): QueryProgressResponse {
+    return QueryProgressResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QueryProgressResponse>): QueryProgressResponse {
+    const message = createBaseQueryProgressResponse();
+    message.progress = object.progress?.map((e) => Progress.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseProgress(): Progress {
+  return {
+    ref: 0n,
+    status: 0,
+    root: new Uint8Array(0),
+    promptTokens: 0,
+    completionTokens: 0,
+    finishReason: 0,
+    delivered: false,
+  };
+}
+
+export const Progress: MessageFns<Progress> = {
+  encode(message: Progress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ref !== 0n) {
+      if (BigInt.asUintN(64, message.ref) !== message.ref) {
+        throw new globalThis.Error("value provided for field message.ref of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.ref);
+    }
+    if (message.status !== 0) {
+      writer.uint32(16).int32(message.status);
+    }
+    if (message.root.length !== 0) {
+      writer.uint32(26).bytes(message.root);
+    }
+    if (message.promptTokens !== 0) {
+      writer.uint32(32).uint32(message.promptTokens);
+    }
+    if (message.completionTokens !== 0) {
+      writer.uint32(40).uint32(message.completionTokens);
+    }
+    if (message.finishReason !== 0) {
+      writer.uint32(48).int32(message.finishReason);
+    }
+    if (message.delivered !== false) {
+      writer.uint32(56).bool(message.delivered);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Progress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.ref = reader.fixed64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.status = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.root = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.promptTokens = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.completionTokens = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.finishReason = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.delivered = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Progress {
+    return {
+      ref: isSet(object.ref) ? BigInt(object.ref) : 0n,
+      status: isSet(object.status) ? inferenceStatusFromJSON(object.status) : 0,
+      root: isSet(object.root) ? bytesFromBase64(object.root) : new Uint8Array(0),
+      promptTokens: isSet(object.promptTokens)
+        ? globalThis.Number(object.promptTokens)
+        : isSet(object.prompt_tokens)
+        ? globalThis.Number(object.prompt_tokens)
+        : 0,
+      completionTokens: isSet(object.completionTokens)
+        ? globalThis.Number(object.completionTokens)
+        : isSet(object.completion_tokens)
+        ? globalThis.Number(object.completion_tokens)
+        : 0,
+      finishReason: isSet(object.finishReason)
+        ? finishReasonFromJSON(object.finishReason)
+        : isSet(object.finish_reason)
+        ? finishReasonFromJSON(object.finish_reason)
+        : 0,
+      delivered: isSet(object.delivered) ? globalThis.Boolean(object.delivered) : false,
+    };
+  },
+
+  toJSON(message: Progress): unknown {
+    const obj: any = {};
+    if (message.ref !== 0n) {
+      obj.ref = message.ref.toString();
+    }
+    if (message.status !== 0) {
+      obj.status = inferenceStatusToJSON(message.status);
+    }
+    if (message.root.length !== 0) {
+      obj.root = base64FromBytes(message.root);
+    }
+    if (message.promptTokens !== 0) {
+      obj.promptTokens = Math.round(message.promptTokens);
+    }
+    if (message.completionTokens !== 0) {
+      obj.completionTokens = Math.round(message.completionTokens);
+    }
+    if (message.finishReason !== 0) {
+      obj.finishReason = finishReasonToJSON(message.finishReason);
+    }
+    if (message.delivered !== false) {
+      obj.delivered = message.delivered;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Progress>): Progress {
+    return Progress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Progress>): Progress {
+    const message = createBaseProgress();
+    message.ref = (object.ref !== undefined && object.ref !== null) ? BigInt(object.ref) : 0n;
+    message.status = object.status ?? 0;
+    message.root = object.root ?? new Uint8Array(0);
+    message.promptTokens = object.promptTokens ?? 0;
+    message.completionTokens = object.completionTokens ?? 0;
+    message.finishReason = object.finishReason ?? 0;
+    message.delivered = object.delivered ?? false;
     return message;
   },
 };

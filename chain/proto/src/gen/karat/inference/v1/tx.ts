@@ -6,53 +6,357 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { DeliveryRecord, FinishRecord, StartRecord } from "./inference.ts";
+import { DeliveryRecord, FinishEntry, StartEntry, Terms } from "./inference.ts";
 
-/** code 0: recorded, or recorded before with the same content. */
-export interface RecordResult {
-  inferenceId: Uint8Array;
+/**
+ * Everything that one node has to record: starts, then finishes, then deliveries. A record that is refused does not
+ * touch its neighbours.
+ */
+export interface MsgRecords {
+  /** Node address of a participant. */
+  sender: string;
+  /** What the heights in the starts count from. */
+  baseHeight: bigint;
+  terms: Terms[];
+  starts: StartEntry[];
+  finishes: FinishEntry[];
+  /** Short ids of inferences whose answer was delivered as the finish on chain says it: whole, or until the client left. */
+  delivered: bigint[];
+  deliveredInPart: bigint[];
+  /** Deliveries that say something else. */
+  deliveries: DeliveryRecord[];
+}
+
+/** The records that were refused. Everything else is recorded, now or before with the same content. */
+export interface MsgRecordsResponse {
+  refusals: Refusal[];
+}
+
+export interface Refusal {
+  /** Place of the record in the message, counted through all its lists in the order of their fields. */
+  index: number;
   code: number;
   log: string;
 }
 
-export interface MsgStartInferences {
-  /** Node address of the transfer agent or of the executor. */
-  sender: string;
-  records: StartRecord[];
+function createBaseMsgRecords(): MsgRecords {
+  return {
+    sender: "",
+    baseHeight: 0n,
+    terms: [],
+    starts: [],
+    finishes: [],
+    delivered: [],
+    deliveredInPart: [],
+    deliveries: [],
+  };
 }
 
-export interface MsgStartInferencesResponse {
-  results: RecordResult[];
+export const MsgRecords: MessageFns<MsgRecords> = {
+  encode(message: MsgRecords, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sender !== "") {
+      writer.uint32(10).string(message.sender);
+    }
+    if (message.baseHeight !== 0n) {
+      if (BigInt.asUintN(64, message.baseHeight) !== message.baseHeight) {
+        throw new globalThis.Error("value provided for field message.baseHeight of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.baseHeight);
+    }
+    for (const v of message.terms) {
+      Terms.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.starts) {
+      StartEntry.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.finishes) {
+      FinishEntry.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.delivered.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.delivered) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field delivered of type fixed64 is too large");
+        }
+        writer.fixed64(v);
+      }
+      writer.join();
+    }
+    if (message.deliveredInPart.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.deliveredInPart) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field deliveredInPart of type fixed64 is too large");
+        }
+        writer.fixed64(v);
+      }
+      writer.join();
+    }
+    for (const v of message.deliveries) {
+      DeliveryRecord.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MsgRecords {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMsgRecords();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sender = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.baseHeight = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.terms.push(Terms.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.starts.push(StartEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.finishes.push(FinishEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag === 49) {
+              message.delivered.push(reader.fixed64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.delivered.push(reader.fixed64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag === 57) {
+              message.deliveredInPart.push(reader.fixed64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.deliveredInPart.push(reader.fixed64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.deliveries.push(DeliveryRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MsgRecords {
+    return {
+      sender: isSet(object.sender) ? globalThis.String(object.sender) : "",
+      baseHeight: isSet(object.baseHeight)
+        ? BigInt(object.baseHeight)
+        : isSet(object.base_height)
+        ? BigInt(object.base_height)
+        : 0n,
+      terms: globalThis.Array.isArray(object?.terms) ? object.terms.map((e: any) => Terms.fromJSON(e)) : [],
+      starts: globalThis.Array.isArray(object?.starts) ? object.starts.map((e: any) => StartEntry.fromJSON(e)) : [],
+      finishes: globalThis.Array.isArray(object?.finishes)
+        ? object.finishes.map((e: any) => FinishEntry.fromJSON(e))
+        : [],
+      delivered: globalThis.Array.isArray(object?.delivered) ? object.delivered.map((e: any) => BigInt(e)) : [],
+      deliveredInPart: globalThis.Array.isArray(object?.deliveredInPart)
+        ? object.deliveredInPart.map((e: any) => BigInt(e))
+        : globalThis.Array.isArray(object?.delivered_in_part)
+        ? object.delivered_in_part.map((e: any) => BigInt(e))
+        : [],
+      deliveries: globalThis.Array.isArray(object?.deliveries)
+        ? object.deliveries.map((e: any) => DeliveryRecord.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: MsgRecords): unknown {
+    const obj: any = {};
+    if (message.sender !== "") {
+      obj.sender = message.sender;
+    }
+    if (message.baseHeight !== 0n) {
+      obj.baseHeight = message.baseHeight.toString();
+    }
+    if (message.terms?.length) {
+      obj.terms = message.terms.map((e) => Terms.toJSON(e));
+    }
+    if (message.starts?.length) {
+      obj.starts = message.starts.map((e) => StartEntry.toJSON(e));
+    }
+    if (message.finishes?.length) {
+      obj.finishes = message.finishes.map((e) => FinishEntry.toJSON(e));
+    }
+    if (message.delivered?.length) {
+      obj.delivered = message.delivered.map((e) => e.toString());
+    }
+    if (message.deliveredInPart?.length) {
+      obj.deliveredInPart = message.deliveredInPart.map((e) => e.toString());
+    }
+    if (message.deliveries?.length) {
+      obj.deliveries = message.deliveries.map((e) => DeliveryRecord.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MsgRecords>): MsgRecords {
+    return MsgRecords.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MsgRecords>): MsgRecords {
+    const message = createBaseMsgRecords();
+    message.sender = object.sender ?? "";
+    message.baseHeight = (object.baseHeight !== undefined && object.baseHeight !== null)
+      ? BigInt(object.baseHeight)
+      : 0n;
+    message.terms = object.terms?.map((e) => Terms.fromPartial(e)) || [];
+    message.starts = object.starts?.map((e) => StartEntry.fromPartial(e)) || [];
+    message.finishes = object.finishes?.map((e) => FinishEntry.fromPartial(e)) || [];
+    message.delivered = object.delivered?.map((e) => BigInt(e)) || [];
+    message.deliveredInPart = object.deliveredInPart?.map((e) => BigInt(e)) || [];
+    message.deliveries = object.deliveries?.map((e) => DeliveryRecord.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMsgRecordsResponse(): MsgRecordsResponse {
+  return { refusals: [] };
 }
 
-export interface MsgFinishInferences {
-  /** Node address of the executor. */
-  sender: string;
-  records: FinishRecord[];
+export const MsgRecordsResponse: MessageFns<MsgRecordsResponse> = {
+  encode(message: MsgRecordsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.refusals) {
+      Refusal.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MsgRecordsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMsgRecordsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.refusals.push(Refusal.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MsgRecordsResponse {
+    return {
+      refusals: globalThis.Array.isArray(object?.refusals) ? object.refusals.map((e: any) => Refusal.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: MsgRecordsResponse): unknown {
+    const obj: any = {};
+    if (message.refusals?.length) {
+      obj.refusals = message.refusals.map((e) => Refusal.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MsgRecordsResponse>): MsgRecordsResponse {
+    return MsgRecordsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MsgRecordsResponse>): MsgRecordsResponse {
+    const message = createBaseMsgRecordsResponse();
+    message.refusals = object.refusals?.map((e) => Refusal.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRefusal(): Refusal {
+  return { index: 0, code: 0, log: "" };
 }
 
-export interface MsgFinishInferencesResponse {
-  results: RecordResult[];
-}
-
-export interface MsgDeliverInferences {
-  /** Node address of the transfer agent. */
-  sender: string;
-  records: DeliveryRecord[];
-}
-
-export interface MsgDeliverInferencesResponse {
-  results: RecordResult[];
-}
-
-function createBaseRecordResult(): RecordResult {
-  return { inferenceId: new Uint8Array(0), code: 0, log: "" };
-}
-
-export const RecordResult: MessageFns<RecordResult> = {
-  encode(message: RecordResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.inferenceId.length !== 0) {
-      writer.uint32(10).bytes(message.inferenceId);
+export const Refusal: MessageFns<Refusal> = {
+  encode(message: Refusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0) {
+      writer.uint32(8).uint32(message.index);
     }
     if (message.code !== 0) {
       writer.uint32(16).uint32(message.code);
@@ -63,7 +367,7 @@ export const RecordResult: MessageFns<RecordResult> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): RecordResult {
+  decode(input: BinaryReader | Uint8Array, length?: number): Refusal {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -72,16 +376,16 @@ export const RecordResult: MessageFns<RecordResult> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRecordResult();
+      const message = createBaseRefusal();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.inferenceId = reader.bytes();
+            message.index = reader.uint32();
             continue;
           }
           case 2: {
@@ -112,22 +416,18 @@ export const RecordResult: MessageFns<RecordResult> = {
     }
   },
 
-  fromJSON(object: any): RecordResult {
+  fromJSON(object: any): Refusal {
     return {
-      inferenceId: isSet(object.inferenceId)
-        ? bytesFromBase64(object.inferenceId)
-        : isSet(object.inference_id)
-        ? bytesFromBase64(object.inference_id)
-        : new Uint8Array(0),
+      index: isSet(object.index) ? globalThis.Number(object.index) : 0,
       code: isSet(object.code) ? globalThis.Number(object.code) : 0,
       log: isSet(object.log) ? globalThis.String(object.log) : "",
     };
   },
 
-  toJSON(message: RecordResult): unknown {
+  toJSON(message: Refusal): unknown {
     const obj: any = {};
-    if (message.inferenceId.length !== 0) {
-      obj.inferenceId = base64FromBytes(message.inferenceId);
+    if (message.index !== 0) {
+      obj.index = Math.round(message.index);
     }
     if (message.code !== 0) {
       obj.code = Math.round(message.code);
@@ -138,514 +438,17 @@ export const RecordResult: MessageFns<RecordResult> = {
     return obj;
   },
 
-  create(base?: DeepPartial<RecordResult>): RecordResult {
-    return RecordResult.fromPartial(base ?? {});
+  create(base?: DeepPartial<Refusal>): Refusal {
+    return Refusal.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<RecordResult>): RecordResult {
-    const message = createBaseRecordResult();
-    message.inferenceId = object.inferenceId ?? new Uint8Array(0);
+  fromPartial(object: DeepPartial<Refusal>): Refusal {
+    const message = createBaseRefusal();
+    message.index = object.index ?? 0;
     message.code = object.code ?? 0;
     message.log = object.log ?? "";
     return message;
   },
 };
-
-function createBaseMsgStartInferences(): MsgStartInferences {
-  return { sender: "", records: [] };
-}
-
-export const MsgStartInferences: MessageFns<MsgStartInferences> = {
-  encode(message: MsgStartInferences, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.sender !== "") {
-      writer.uint32(10).string(message.sender);
-    }
-    for (const v of message.records) {
-      StartRecord.encode(v!, writer.uint32(18).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): MsgStartInferences {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMsgStartInferences();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.sender = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.records.push(StartRecord.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): MsgStartInferences {
-    return {
-      sender: isSet(object.sender) ? globalThis.String(object.sender) : "",
-      records: globalThis.Array.isArray(object?.records) ? object.records.map((e: any) => StartRecord.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: MsgStartInferences): unknown {
-    const obj: any = {};
-    if (message.sender !== "") {
-      obj.sender = message.sender;
-    }
-    if (message.records?.length) {
-      obj.records = message.records.map((e) => StartRecord.toJSON(e));
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<MsgStartInferences>): MsgStartInferences {
-    return MsgStartInferences.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<MsgStartInferences>): MsgStartInferences {
-    const message = createBaseMsgStartInferences();
-    message.sender = object.sender ?? "";
-    message.records = object.records?.map((e) => StartRecord.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseMsgStartInferencesResponse(): MsgStartInferencesResponse {
-  return { results: [] };
-}
-
-export const MsgStartInferencesResponse: MessageFns<MsgStartInferencesResponse> = {
-  encode(message: MsgStartInferencesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.results) {
-      RecordResult.encode(v!, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): MsgStartInferencesResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMsgStartInferencesResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.results.push(RecordResult.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): MsgStartInferencesResponse {
-    return {
-      results: globalThis.Array.isArray(object?.results)
-        ? object.results.map((e: any) => RecordResult.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: MsgStartInferencesResponse): unknown {
-    const obj: any = {};
-    if (message.results?.length) {
-      obj.results = message.results.map((e) => RecordResult.toJSON(e));
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<MsgStartInferencesResponse>): MsgStartInferencesResponse {
-    return MsgStartInferencesResponse.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<MsgStartInferencesResponse>): MsgStartInferencesResponse {
-    const message = createBaseMsgStartInferencesResponse();
-    message.results = object.results?.map((e) => RecordResult.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseMsgFinishInferences(): MsgFinishInferences {
-  return { sender: "", records: [] };
-}
-
-export const MsgFinishInferences: MessageFns<MsgFinishInferences> = {
-  encode(message: MsgFinishInferences, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.sender !== "") {
-      writer.uint32(10).string(message.sender);
-    }
-    for (const v of message.records) {
-      FinishRecord.encode(v!, writer.uint32(18).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): MsgFinishInferences {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMsgFinishInferences();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.sender = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.records.push(FinishRecord.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): MsgFinishInferences {
-    return {
-      sender: isSet(object.sender) ? globalThis.String(object.sender) : "",
-      records: globalThis.Array.isArray(object?.records)
-        ? object.records.map((e: any) => FinishRecord.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: MsgFinishInferences): unknown {
-    const obj: any = {};
-    if (message.sender !== "") {
-      obj.sender = message.sender;
-    }
-    if (message.records?.length) {
-      obj.records = message.records.map((e) => FinishRecord.toJSON(e));
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<MsgFinishInferences>): MsgFinishInferences {
-    return MsgFinishInferences.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<MsgFinishInferences>): MsgFinishInferences {
-    const message = createBaseMsgFinishInferences();
-    message.sender = object.sender ?? "";
-    message.records = object.records?.map((e) => FinishRecord.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseMsgFinishInferencesResponse(): MsgFinishInferencesResponse {
-  return { results: [] };
-}
-
-export const MsgFinishInferencesResponse: MessageFns<MsgFinishInferencesResponse> = {
-  encode(message: MsgFinishInferencesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.results) {
-      RecordResult.encode(v!, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): MsgFinishInferencesResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMsgFinishInferencesResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.results.push(RecordResult.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): MsgFinishInferencesResponse {
-    return {
-      results: globalThis.Array.isArray(object?.results)
-        ? object.results.map((e: any) => RecordResult.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: MsgFinishInferencesResponse): unknown {
-    const obj: any = {};
-    if (message.results?.length) {
-      obj.results = message.results.map((e) => RecordResult.toJSON(e));
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<MsgFinishInferencesResponse>): MsgFinishInferencesResponse {
-    return MsgFinishInferencesResponse.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<MsgFinishInferencesResponse>): MsgFinishInferencesResponse {
-    const message = createBaseMsgFinishInferencesResponse();
-    message.results = object.results?.map((e) => RecordResult.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseMsgDeliverInferences(): MsgDeliverInferences {
-  return { sender: "", records: [] };
-}
-
-export const MsgDeliverInferences: MessageFns<MsgDeliverInferences> = {
-  encode(message: MsgDeliverInferences, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.sender !== "") {
-      writer.uint32(10).string(message.sender);
-    }
-    for (const v of message.records) {
-      DeliveryRecord.encode(v!, writer.uint32(18).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): MsgDeliverInferences {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMsgDeliverInferences();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.sender = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.records.push(DeliveryRecord.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): MsgDeliverInferences {
-    return {
-      sender: isSet(object.sender) ? globalThis.String(object.sender) : "",
-      records: globalThis.Array.isArray(object?.records)
-        ? object.records.map((e: any) => DeliveryRecord.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: MsgDeliverInferences): unknown {
-    const obj: any = {};
-    if (message.sender !== "") {
-      obj.sender = message.sender;
-    }
-    if (message.records?.length) {
-      obj.records = message.records.map((e) => DeliveryRecord.toJSON(e));
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<MsgDeliverInferences>): MsgDeliverInferences {
-    return MsgDeliverInferences.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<MsgDeliverInferences>): MsgDeliverInferences {
-    const message = createBaseMsgDeliverInferences();
-    message.sender = object.sender ?? "";
-    message.records = object.records?.map((e) => DeliveryRecord.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseMsgDeliverInferencesResponse(): MsgDeliverInferencesResponse {
-  return { results: [] };
-}
-
-export const MsgDeliverInferencesResponse: MessageFns<MsgDeliverInferencesResponse> = {
-  encode(message: MsgDeliverInferencesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.results) {
-      RecordResult.encode(v!, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): MsgDeliverInferencesResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMsgDeliverInferencesResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.results.push(RecordResult.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): MsgDeliverInferencesResponse {
-    return {
-      results: globalThis.Array.isArray(object?.results)
-        ? object.results.map((e: any) => RecordResult.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: MsgDeliverInferencesResponse): unknown {
-    const obj: any = {};
-    if (message.results?.length) {
-      obj.results = message.results.map((e) => RecordResult.toJSON(e));
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<MsgDeliverInferencesResponse>): MsgDeliverInferencesResponse {
-    return MsgDeliverInferencesResponse.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<MsgDeliverInferencesResponse>): MsgDeliverInferencesResponse {
-    const message = createBaseMsgDeliverInferencesResponse();
-    message.results = object.results?.map((e) => RecordResult.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

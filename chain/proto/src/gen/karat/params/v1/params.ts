@@ -95,6 +95,8 @@ export interface Model {
   vocabularySize: number;
   /** "f16", "q8_0", … */
   quantization: string;
+  /** Names the model in records; given by the chain, from 1, never to another. */
+  number: number;
 }
 
 function createBaseParams(): Params {
@@ -1202,7 +1204,7 @@ export const Params: MessageFns<Params> = {
 };
 
 function createBaseModel(): Model {
-  return { id: "", weightsHash: new Uint8Array(0), contextLength: 0, vocabularySize: 0, quantization: "" };
+  return { id: "", weightsHash: new Uint8Array(0), contextLength: 0, vocabularySize: 0, quantization: "", number: 0 };
 }
 
 export const Model: MessageFns<Model> = {
@@ -1221,6 +1223,9 @@ export const Model: MessageFns<Model> = {
     }
     if (message.quantization !== "") {
       writer.uint32(42).string(message.quantization);
+    }
+    if (message.number !== 0) {
+      writer.uint32(48).uint32(message.number);
     }
     return writer;
   },
@@ -1278,6 +1283,14 @@ export const Model: MessageFns<Model> = {
             message.quantization = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1309,6 +1322,7 @@ export const Model: MessageFns<Model> = {
         ? globalThis.Number(object.vocabulary_size)
         : 0,
       quantization: isSet(object.quantization) ? globalThis.String(object.quantization) : "",
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
     };
   },
 
@@ -1329,6 +1343,9 @@ export const Model: MessageFns<Model> = {
     if (message.quantization !== "") {
       obj.quantization = message.quantization;
     }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
     return obj;
   },
 
@@ -1342,6 +1359,7 @@ export const Model: MessageFns<Model> = {
     message.contextLength = object.contextLength ?? 0;
     message.vocabularySize = object.vocabularySize ?? 0;
     message.quantization = object.quantization ?? "";
+    message.number = object.number ?? 0;
     return message;
   },
 };

@@ -96,6 +96,8 @@ export interface Participant {
   unlockHeight: bigint;
   /** Part of the collateral that stands behind open accusations. */
   bonded: bigint;
+  /** Names the participant in records; given by the chain, from 1, never to another. */
+  number: number;
 }
 
 function createBaseOffer(): Offer {
@@ -252,6 +254,7 @@ function createBaseParticipant(): Participant {
     joinedHeight: 0n,
     unlockHeight: 0n,
     bonded: 0n,
+    number: 0,
   };
 }
 
@@ -313,6 +316,9 @@ export const Participant: MessageFns<Participant> = {
         throw new globalThis.Error("value provided for field message.bonded of type uint64 too large");
       }
       writer.uint32(112).uint64(message.bonded);
+    }
+    if (message.number !== 0) {
+      writer.uint32(120).uint32(message.number);
     }
     return writer;
   },
@@ -442,6 +448,14 @@ export const Participant: MessageFns<Participant> = {
             message.bonded = reader.uint64() as bigint;
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -500,6 +514,7 @@ export const Participant: MessageFns<Participant> = {
         ? BigInt(object.unlock_height)
         : 0n,
       bonded: isSet(object.bonded) ? BigInt(object.bonded) : 0n,
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
     };
   },
 
@@ -547,6 +562,9 @@ export const Participant: MessageFns<Participant> = {
     if (message.bonded !== 0n) {
       obj.bonded = message.bonded.toString();
     }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
     return obj;
   },
 
@@ -577,6 +595,7 @@ export const Participant: MessageFns<Participant> = {
       ? BigInt(object.unlockHeight)
       : 0n;
     message.bonded = (object.bonded !== undefined && object.bonded !== null) ? BigInt(object.bonded) : 0n;
+    message.number = object.number ?? 0;
     return message;
   },
 };

@@ -191,7 +191,10 @@ export interface Busy {
   executor: string;
 }
 
-/** The executor's statement of what it sent, given to the transfer agent with the last token. */
+/**
+ * The executor's statement of what it sent, given to the transfer agent with the last token. Its SHA-256 is the root that
+ * the finish record has on chain.
+ */
 export interface ResponseReceipt {
   /** "karat/response/v1" */
   domain: string;
@@ -204,6 +207,8 @@ export interface ResponseReceipt {
   promptTokens: number;
   completionTokens: number;
   finishReason: FinishReason;
+  /** SHA-256 of the prompt token ids, u32 little-endian each. */
+  promptHash: Uint8Array;
 }
 
 /** The transfer agent's statement to the client, last event of the stream. */
@@ -1302,6 +1307,7 @@ function createBaseResponseReceipt(): ResponseReceipt {
     promptTokens: 0,
     completionTokens: 0,
     finishReason: 0,
+    promptHash: new Uint8Array(0),
   };
 }
 
@@ -1333,6 +1339,9 @@ export const ResponseReceipt: MessageFns<ResponseReceipt> = {
     }
     if (message.finishReason !== 0) {
       writer.uint32(72).int32(message.finishReason);
+    }
+    if (message.promptHash.length !== 0) {
+      writer.uint32(82).bytes(message.promptHash);
     }
     return writer;
   },
@@ -1422,6 +1431,14 @@ export const ResponseReceipt: MessageFns<ResponseReceipt> = {
             message.finishReason = reader.int32() as any;
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.promptHash = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1473,6 +1490,11 @@ export const ResponseReceipt: MessageFns<ResponseReceipt> = {
         : isSet(object.finish_reason)
         ? finishReasonFromJSON(object.finish_reason)
         : 0,
+      promptHash: isSet(object.promptHash)
+        ? bytesFromBase64(object.promptHash)
+        : isSet(object.prompt_hash)
+        ? bytesFromBase64(object.prompt_hash)
+        : new Uint8Array(0),
     };
   },
 
@@ -1505,6 +1527,9 @@ export const ResponseReceipt: MessageFns<ResponseReceipt> = {
     if (message.finishReason !== 0) {
       obj.finishReason = finishReasonToJSON(message.finishReason);
     }
+    if (message.promptHash.length !== 0) {
+      obj.promptHash = base64FromBytes(message.promptHash);
+    }
     return obj;
   },
 
@@ -1522,6 +1547,7 @@ export const ResponseReceipt: MessageFns<ResponseReceipt> = {
     message.promptTokens = object.promptTokens ?? 0;
     message.completionTokens = object.completionTokens ?? 0;
     message.finishReason = object.finishReason ?? 0;
+    message.promptHash = object.promptHash ?? new Uint8Array(0);
     return message;
   },
 };

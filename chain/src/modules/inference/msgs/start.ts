@@ -1,0 +1,177 @@
+import { encodeSigned, type inference, type participant, refOf } from "@karat/proto";
+import { maxCost } from "@karat/rules";
+import { ChainError } from "../../../app/errors.ts";
+import type { Context } from "../../../app/module.ts";
+import { U64_MAX } from "../../../numeric/checked.ts";
+import { isRefusal } from "../batch.ts";
+import type { BatchReads } from "../batchReads.ts";
+import { ERRORS } from "../errors.ts";
+import { emitStart } from "../events.ts";
+import type { Candidate, InferenceDeps } from "../expects.ts";
+import { create, readRef } from "../keeper.ts";
+import { isDigestSignedBy, isSignedBy, type Opened, openStart } from "../signed.ts";
+import { sameBytes, start } from "../transition.ts";
+
+const MAX_REASON_CHARS = 64;
+
+/** The parts of a receipt that a record states. */
+interface Promised {
+  readonly executor: string;
+  readonly attempt: number;
+  readonly promptTokens: number;
+  readonly deadlineHeight: bigint;
+}
+
+/**
+ * Locks the most a request can cost, for the executor that the draw names. From that executor, whose transaction stands
+ * for its signature under the receipt, or from the transfer agent with the signed receipt.
+ */
+export function startOne(
+  deps: InferenceDeps,
+  reads: BatchReads,
+  ctx: Context,
+  sender: participant.Participant,
+  message: Pick<inference.MsgRecords, "baseHeight" | "terms">,
+  entry: inference.StartEntry,
+): void {
+  const opened = openStart(ctx, reads, sender.operator, message, entry);
+  const { id, authorization } = opened;
+  const executor = entry.executor === 0 ? sender.operator : (reads.operator(entry.executor) ?? "");
+  const { attempt, promptTokens } = entry;
+  const deadlineHeight = message.baseHeight + BigInt(entry.deadlineAfter);
+  const promised: Promised = { executor, attempt, promptTokens, deadlineHeight };
+  const known = readRef(ctx, refOf(id));
+  if (known !== undefined) {
+    if (!sameBytes(known.id, id)) throw new ChainError(ERRORS.refTaken, "draw the nonce anew");
+    if (!isSameStart(known, promised)) throw new ChainError(ERRORS.alreadyStarted, "started with another receipt");
+    return;
+  }
+  const beacon = checkAnchor(reads, ctx, authorization.anchorHeight);
+  if (sender.operator !== authorization.transferAgent && sender.operator !== executor) {
+    throw new ChainError(ERRORS.wrongSender, "only the transfer agent or the executor records a start");
+  }
+  checkReceipt(reads, ctx, authorization.maxInputTokens, promised);
+  const { drawn, skipped } = checkDraw(reads, opened, beacon, promised);
+  if (entry.request.length > reads.params.maxInlineBytes) {
+    throw new ChainError(ERRORS.invalidPayload, `a request of ${entry.request.length} bytes does not ride along`);
+  }
+  checkSignatures(reads, ctx, sender.operator, opened, promised, entry, skipped);
+
+  const price = { input: drawn.offer.inputPrice, output: drawn.offer.outputPrice };
+  const locked = maxCost(
+    { promptTokens: BigInt(promptTokens), maxOutputTokens: BigInt(authorization.maxOutputTokens) },
+    price,
+  );
+  if (locked > U64_MAX) throw new ChainError(ERRORS.amountTooLarge, `${locked}ukarat`);
+  lock(deps, ctx, authorization.client, locked);
+  const { epoch } = reads;
+  const { sampling } = opened;
+  const started = start({ id, authorization, receipt: promised, sampling, price, locked, height: ctx.height, epoch });
+  create(ctx, started);
+  if (opened.newKey) learnKey(deps, ctx, entry.client, authorization.key);
+  deps.reputation.assignment(ctx, executor);
+  deps.rewards.assigned(ctx, executor, epoch);
+  emitStart(ctx, started);
+}
+
+/** From now on the key need not ride along. */
+function learnKey(deps: InferenceDeps, ctx: Context, number: bigint, publicKey: Uint8Array): void {
+  const account = deps.accounts.byNumber(ctx, number);
+  if (account !== undefined && account.publicKey === undefined) deps.accounts.set(ctx, { ...account, publicKey });
+}
+
+/** The id binds the authorization; what may differ is the receipt. */
+function isSameStart(known: inference.Inference, promised: Promised): boolean {
+  return (
+    known.executor === promised.executor &&
+    known.attempt === promised.attempt &&
+    known.deadlineHeight === promised.deadlineHeight &&
+    known.receiptPromptTokens === promised.promptTokens
+  );
+}
+
+function checkAnchor(reads: BatchReads, ctx: Context, anchorHeight: bigint): Uint8Array {
+  const age = ctx.height - anchorHeight;
+  const beacon = age > 0n && age <= reads.params.maxAnchorAge && reads.beacon(anchorHeight);
+  if (!beacon) throw new ChainError(ERRORS.anchorOutOfRange, `anchor ${anchorHeight} at height ${ctx.height}`);
+  return beacon;
+}
+
+function checkReceipt(
+  reads: BatchReads,
+  ctx: Context,
+  maxInputTokens: number,
+  { promptTokens, deadlineHeight }: Promised,
+): void {
+  if (promptTokens > maxInputTokens) {
+    throw new ChainError(ERRORS.receiptMismatch, `${maxInputTokens} prompt tokens were authorized`);
+  }
+  // A start that comes after its deadline would be a miss that the executor could not avoid.
+  const latest = ctx.height + reads.params.inferenceDeadline;
+  if (deadlineHeight < ctx.height || deadlineHeight > latest) {
+    throw new ChainError(ERRORS.deadlineOutOfRange, `deadline ${deadlineHeight}, latest ${latest}`);
+  }
+}
+
+/** The executor must stand at its attempt's place in the order that the anchor's beacon gives. */
+function checkDraw(
+  reads: BatchReads,
+  { id, authorization }: Opened,
+  beacon: Uint8Array,
+  { executor, attempt }: Promised,
+): { drawn: Candidate; skipped: readonly string[] } {
+  const { model, anchorHeight, maxInputPrice, maxOutputPrice } = authorization;
+  const { table, candidates } = reads.drawable({ model, anchorHeight, maxInputPrice, maxOutputPrice });
+  const order = attempt < candidates.size ? table.executorOrder(beacon, id, attempt + 1) : [];
+  if (order[attempt] !== executor) {
+    throw new ChainError(ERRORS.executorNotDrawn, `attempt ${attempt} is ${order[attempt] ?? "nobody"}`);
+  }
+  return { drawn: candidates.get(executor)!, skipped: order.slice(0, attempt) };
+}
+
+function checkSignatures(
+  reads: BatchReads,
+  ctx: Context,
+  sender: string,
+  { id, authorization }: Opened,
+  promised: Promised,
+  entry: inference.StartEntry,
+  skipped: readonly string[],
+): void {
+  if (!isDigestSignedBy(ctx, id, entry.signature, authorization.key)) {
+    throw new ChainError(ERRORS.invalidSignature, "not the client's signature");
+  }
+  const { chainId } = ctx;
+  const { executor } = promised;
+  if (sender !== executor) {
+    const receipt = encodeSigned("receipt", { chainId, inferenceId: id, ...promised });
+    if (!isSignedBy(ctx, receipt, entry.receiptSignature, reads.participant(executor)?.nodeKey)) {
+      throw new ChainError(ERRORS.invalidReceiptSignature, "not the executor's signature");
+    }
+  }
+  if (entry.skips.length !== skipped.length) {
+    throw new ChainError(ERRORS.invalidSkips, `${skipped.length} places were passed over, ${entry.skips.length} named`);
+  }
+  for (const [attempt, passed] of skipped.entries()) {
+    const { reason, busySignature } = entry.skips[attempt]!;
+    const valid =
+      reason.length <= MAX_REASON_CHARS &&
+      (busySignature.length === 0 ||
+        isSignedBy(
+          ctx,
+          encodeSigned("busy", { chainId, inferenceId: id, attempt, executor: passed }),
+          busySignature,
+          reads.participant(passed)?.nodeKey,
+        ));
+    if (!valid) throw new ChainError(ERRORS.invalidSkips, `attempt ${attempt}`);
+  }
+}
+
+function lock(deps: InferenceDeps, ctx: Context, client: string, amount: bigint): void {
+  try {
+    deps.deposits.lock(ctx, client, amount);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new ChainError(ERRORS.insufficientDeposit, error.message);
+  }
+}
