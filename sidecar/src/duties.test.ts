@@ -132,7 +132,10 @@ function world(options: World = {}): {
       { request: utf8("another") },
       inline ? { request: utf8(request) } : { requestHash: sha256(utf8(request)) },
     ],
-    finishes: [{ ref: 7n }, { ref: refOf(id), ...(inline ? { opening: { ...finish, artifact: new Uint8Array() } } : { root: record.root }) }],
+    finishes: [
+      { ref: 7n },
+      { ref: refOf(id), ...(inline ? { opening: { ...finish, artifact: new Uint8Array() } } : { root: record.root }) },
+    ],
   });
   const messages = [{ typeUrl: typeUrls.records, value: batch }];
   const duty = (): verification.Duty =>
