@@ -188,6 +188,12 @@ it("an engine is asked for nothing else by a constraint than which tokens may be
   };
   const tokens = await collect(honest.generate(job));
   for (const token of tokens) expect(token.top).toHaveLength(20);
+  // Another executor that goes on behind the first tokens comes to the same rest; a prefix that breaks the constraint is refused.
+  const prefixIds = tokens.slice(0, 7).map(({ id }) => id);
+  const rest = await collect(honest.generate({ ...job, prefixIds }));
+  expect(rest.map(({ id }) => id)).toEqual(tokens.slice(7).map(({ id }) => id));
+  const broken = collect(honest.generate({ ...job, prefixIds: [tokens[0]!.id === 300 ? 301 : 300] }));
+  await expect(broken).rejects.toMatchObject({ code: "unsupported_constraint" });
   const outputIds = tokens.map(({ id }) => id);
   const positions = await honest.score({
     promptIds,
