@@ -15,8 +15,8 @@ export default defineConfig({
           name: "unit",
           include: ["{chain,common,api-node,ml-node,sidecar,scripts,test}/**/*.test.ts"],
           exclude: [...exclude, "test/e2e/**"],
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
           // The machines are small: a few workers, each test file in its own process.
           maxWorkers: 2,
         },
