@@ -18,7 +18,7 @@ Declared model \`${profile.model}\` (${profile.quantization}, ${profile.engine})
 of its size. One validator, one prefill for each check, prompts that no calibration saw, temperature 0.7 where nothing else is said.
 
 Profile: step ${profile.step}, k = ${profile.k}, honest runs by length ${calibration}; held out ${profile.heldOut.runs} honest runs, of which ${profile.heldOut.fails} failed at α = ${profile.alphaFail}
-(exact 95 % upper bound ${upperBound(profile.heldOut.fails, profile.heldOut.runs).toExponential(1)}; [models](../models/README.md)).
+(exact 95 % upper bound ${upperBound(profile.heldOut.fails, profile.heldOut.runs).toExponential(2)}; [models](../models/README.md)).
 
 ## Cheats
 

@@ -28,7 +28,7 @@ export const DEFAULT_PARAMS: params.Params = Object.freeze({
   checkingFloorMicros: 10_000,
   gainPerInference: 10_000n,
   // Upper confidence bound of what the calibration of the models carries (models/README.md), not its estimate.
-  alphaMicros: 1_600,
+  alphaMicros: 1_000,
   reputationHalfTokens: 100_000n,
   retentionBlocks: 1_000n,
   claimEpochs: 2,
