@@ -15,8 +15,25 @@ export function moduleAddress(name: string): string {
   return bech32.encode(ADDRESS_PREFIX, bech32.toWords(sha256(new TextEncoder().encode(name)).slice(0, 20)));
 }
 
-/** The 20 bytes of an address; undefined when it is not a karat account address in its canonical (lower-case) form. */
+/** Decoded before: the same few thousand parties come up in every block. Their bytes are never changed. */
+const decoded = new Map<string, Uint8Array>();
+const MAX_DECODED = 10_000;
+
+/**
+ * The 20 bytes of an address; undefined when it is not a karat account address in its canonical (lower-case) form. The bytes are shared: not to
+ * be written to.
+ */
 export function addressBytes(address: string): Uint8Array | undefined {
+  const known = decoded.get(address);
+  if (known !== undefined) return known;
+  const bytes = decodeAddress(address);
+  if (bytes === undefined) return undefined;
+  if (decoded.size === MAX_DECODED) decoded.clear();
+  decoded.set(address, bytes);
+  return bytes;
+}
+
+function decodeAddress(address: string): Uint8Array | undefined {
   try {
     const { prefix, words } = bech32.decode(address as `${string}1${string}`, 90);
     const bytes = bech32.fromWords(words);

@@ -79,14 +79,17 @@ function checkAlpha(alphaMicros: number): void {
 
 /** log2 of what a pass leaves of each bet. */
 const LOSSES = BETS.map((bet) => log2Floor(1_000n - bet, 1_000n));
-/** The table of the α asked for last: it is a parameter of the chain and hardly ever changes. */
-let latest: { readonly alphaMicros: number; readonly gains: readonly bigint[] } | undefined;
+/** Tables of the α asked for: parameters of the chain, which hardly ever change. */
+const tables = new Map<number, readonly bigint[]>();
+const MAX_TABLES = 16;
 
 function gainsAt(alphaMicros: number): readonly bigint[] {
-  if (latest?.alphaMicros !== alphaMicros) {
-    latest = { alphaMicros, gains: BETS.map((bet) => gain(bet, BigInt(alphaMicros))) };
-  }
-  return latest.gains;
+  const known = tables.get(alphaMicros);
+  if (known !== undefined) return known;
+  if (tables.size === MAX_TABLES) tables.clear();
+  const gains = BETS.map((bet) => gain(bet, BigInt(alphaMicros)));
+  tables.set(alphaMicros, gains);
+  return gains;
 }
 
 /** log2(1 + λ(1/α − 1)), capped. */
