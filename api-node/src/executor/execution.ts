@@ -32,12 +32,6 @@ export interface ExecutionModules {
   readonly log: Logger;
 }
 
-/**
- * After the first token the start waits so long for the finish, to ride with it, and for the transfer agent, which may have called this
- * executor off and recorded the start of another.
- */
-const START_AFTER_BLOCKS = 2n;
-
 /** Refusals that another ML node would repeat: they are about the request. */
 const REQUEST_FAULTS = [
   "context_length_exceeded",
@@ -154,7 +148,7 @@ export class Execution {
         this.#receipt = this.#promise(line.prompt_tokens);
         return this.#receipt;
       case "token": {
-        if (this.#tokens.push(line) === 1 && !this.#request.prefix) await this.#recordStart(START_AFTER_BLOCKS);
+        if (this.#tokens.push(line) === 1 && !this.#request.prefix) await this.#recordStart(this.#patience());
         const { authorization, sanitized, prefix } = this.#checked;
         if (prefix.length + this.#tokens.length > authorization.maxOutputTokens) {
           throw new KaratError("engine_failed", "The ML node gave more tokens than were asked for.");
@@ -241,8 +235,8 @@ export class Execution {
     this.#recorded = true;
     // The chain takes no records of continued parts yet (docs/adr); what they are checked by is kept all the same.
     if (!this.#request.prefix) {
-      // A whole answer takes its start along. After a break the transfer agent may have turned to another executor: its word comes first.
-      const wait = answer.finishReason === "cancelled" ? START_AFTER_BLOCKS : 0n;
+      // A whole answer takes its start along.
+      const wait = answer.finishReason === "cancelled" ? this.#patience() : 0n;
       await this.#recordStart(wait);
       await records.add({
         kind: "finish",
@@ -261,6 +255,14 @@ export class Execution {
     const { inferenceId } = this.#checked;
     const { operator: executor } = this.#modules.identity;
     return { inferenceId, executor, receiptPromptTokens: this.#promisedTokens };
+  }
+
+  /**
+   * Blocks that a start without a whole answer waits: half of the time it has. The transfer agent, which may have called this executor off and
+   * taken another, records it within a third, and its word has to come first also where its records are held up for a while.
+   */
+  #patience(): bigint {
+    return this.#modules.view.params().maxAnchorAge / 2n;
   }
 
   /** The start that this executor has promised: recorded by itself, so that its transaction stands for its signature. */
