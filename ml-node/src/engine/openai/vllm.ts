@@ -57,7 +57,7 @@ class Vllm implements Backend {
 
   /** Finds out whether enough log-probabilities are reported, and whether a seed decides. */
   async probe(): Promise<void> {
-    const [top] = await Promise.all([this.next([0], NEEDED_LOGPROBS)]).catch((error: unknown) => {
+    const top = await this.next([0], NEEDED_LOGPROBS).catch((error: unknown) => {
       if (!(error instanceof KaratError) || error.code !== "engine_refused") throw error;
       throw unsupported("it reports too few log-probabilities", `start vLLM with --max-logprobs ${NEEDED_LOGPROBS}`);
     });
