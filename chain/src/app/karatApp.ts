@@ -140,6 +140,7 @@ export class KaratApp implements Application {
     const state = this.#base();
     const budget = { bytes: request.maxTxBytes, gas: blockLimits(state).gas };
     const block = { ...this.#nextBlock(), height: request.height, time: request.time };
+    if (this.#migrates(blockContext(block, state))) return { txs: [] };
     this.#upgrade(blockContext(block, state));
     const runner = this.#mustRun();
     const candidates = byGasPrice(request.txs, (tx) => runner.offerOf(tx));
@@ -149,8 +150,7 @@ export class KaratApp implements Application {
   processProposal(request: abci.RequestProcessProposal): abci.ResponseProcessProposal {
     const state = this.#base();
     const block = { ...this.#nextBlock(), height: request.height, time: request.time };
-    this.#upgrade(blockContext(block, state));
-    const accepted = acceptable(request.txs, state, block, blockLimits(state), this.#mustRun());
+    const accepted = this.#acceptable(request.txs, block, state);
     if (!accepted) this.#options.log.warn({ height: request.height.toString() }, "a proposal was rejected");
     const { ACCEPT, REJECT } = abci.ResponseProcessProposal_ProposalStatus;
     return { status: accepted ? ACCEPT : REJECT };
@@ -279,6 +279,22 @@ export class KaratApp implements Application {
     if (upgrades === undefined) return APP_VERSION;
     const state = this.#base();
     return upgrades.keeper.version(blockContext(lastBlock(state, this.#chainId), state));
+  }
+
+  #acceptable(txs: readonly Uint8Array[], block: BlockInfo, state: State): boolean {
+    const ctx = blockContext(block, state);
+    if (this.#migrates(ctx)) return txs.length === 0;
+    this.#upgrade(ctx);
+    return acceptable(txs, state, block, blockLimits(state), this.#mustRun());
+  }
+
+  /**
+   * The block of an upgrade is empty: the validators of the old program agree on it and stop when they execute it, all of them;
+   * were they to stop before, one after the other, the last ones would wait for a quorum that has gone.
+   */
+  #migrates(ctx: Context): boolean {
+    const plan = this.#options.upgrades?.keeper.planned(ctx);
+    return plan !== undefined && ctx.height >= plan.height;
   }
 
   #upgrade(ctx: Context): Upgrade | undefined {

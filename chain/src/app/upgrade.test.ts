@@ -2,6 +2,7 @@ import { DENOM, isKaratError, moduleAddress } from "@karat/common";
 import { createKaratRegistry } from "@karat/proto";
 import { VoteOption } from "cosmjs-types/cosmos/gov/v1/gov";
 import { QueryAppliedPlanRequest, QueryAppliedPlanResponse } from "cosmjs-types/cosmos/upgrade/v1beta1/query";
+import { ResponseProcessProposal_ProposalStatus } from "cosmjs-types/tendermint/abci/types";
 import { describe, expect, test } from "vitest";
 import { createParamsModule, LOCALNET_PARAMS } from "../modules/params/index.ts";
 import type { CommitStore } from "../store/types.ts";
@@ -10,6 +11,7 @@ import { APP_VERSION } from "./karatApp.ts";
 import { AppHarness, testParticipant } from "./testing/index.ts";
 import type { Migration, Program } from "./upgrade.ts";
 
+const { ACCEPT, REJECT } = ResponseProcessProposal_ProposalStatus;
 const PARTICIPANTS = 3;
 const operators = Array.from({ length: PARTICIPANTS }, (_, i) => testParticipant(i).operator);
 const params = createParamsModule();
@@ -83,9 +85,16 @@ const refuses = (harness: AppHarness) => {
   const request = harness.finalizeRequest();
   const code = codeOf(() => harness.app.finalizeBlock(request));
   const proposing = { ...request, maxTxBytes: 1_000n, localLastCommit: { round: 0, votes: [] } };
-  expect(codeOf(() => harness.app.prepareProposal(proposing))).toBe(code);
   const proposed = { ...request, proposedLastCommit: { round: 0, votes: [] } };
-  expect(codeOf(() => harness.app.processProposal(proposed))).toBe(code);
+  if (code === "upgrade_needed" || code === "migration_missing") {
+    const tx = new Uint8Array(100);
+    expect(harness.app.prepareProposal({ ...proposing, txs: [tx] }).txs).toEqual([]);
+    expect(harness.app.processProposal(proposed).status).toBe(ACCEPT);
+    expect(harness.app.processProposal({ ...proposed, txs: [tx] }).status).toBe(REJECT);
+  } else {
+    expect(codeOf(() => harness.app.prepareProposal(proposing))).toBe(code);
+    expect(codeOf(() => harness.app.processProposal(proposed))).toBe(code);
+  }
   expect(codeOf(() => harness.app.commit())).toBe("nothing_finalised");
   expect([store.height(), store.appHash()]).toEqual([height, before]);
   return code;

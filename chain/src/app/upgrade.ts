@@ -18,6 +18,14 @@ export interface Upgrades {
   readonly program: Program;
 }
 
+/** The node stops, and goes on with another program only. */
+export const NEEDS_OTHER_PROGRAM: ReadonlySet<string> = new Set([
+  "upgrade_needed",
+  "upgrade_too_early",
+  "version_too_old",
+  "migration_missing",
+]);
+
 /**
  * Before anything of a block: where the height of a plan has come, the state becomes that of its version. Returns the plan
  * that was carried out. Throws, and the node stops, where this program is not the one that may execute the block:

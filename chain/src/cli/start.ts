@@ -1,9 +1,10 @@
 import { mkdir } from "node:fs/promises";
-import { createLogger, KaratError, type Logger, messageOf, secp256k1Build } from "@karat/common";
-import { createKaratApp, STORES } from "../app/compose.ts";
+import { createLogger, isKaratError, KaratError, type Logger, messageOf, secp256k1Build } from "@karat/common";
+import { composeModules, createKaratApp, PROGRAM, STORES } from "../app/compose.ts";
 import { FileSnapshots } from "../app/fileSnapshots.ts";
 import type { KaratApp } from "../app/karatApp.ts";
 import { SignaturePool, SignaturesAhead } from "../app/signatures/index.ts";
+import { NEEDS_OTHER_PROGRAM, type Program } from "../app/upgrade.ts";
 import type { Application } from "../engine/abci.ts";
 import { CometEngine, type CometStateSync, type GenesisJson, type RunningEngine, SoloEngine } from "../engine/index.ts";
 import {
@@ -51,15 +52,22 @@ interface Opened {
 /** One connection of CometBFT carries all queries: one that waits for the engine's index must not hold up the rest for long. */
 const INDEX_TIMEOUT_MS = 2_000;
 
-/** Puts something between the engine and the application. */
-export type Decorate = (application: Application) => Application;
+/** For tests: another node than the one of the command line. */
+export interface NodeParts {
+  /** Puts something between the engine and the application. */
+  readonly decorate: (application: Application) => Application;
+  /** The rules that it executes. */
+  readonly program: Program;
+}
+
+const PARTS: NodeParts = { decorate: (application) => application, program: PROGRAM };
 
 /**
  * `start --home <dir> --engine solo|cometbft [--rpc 127.0.0.1:26657] [--rest 127.0.0.1:1317] [--block-time-ms 1000] …`: runs a node
  * until SIGTERM or SIGINT. Prints `{"event":"listening","rpc":…}` once the RPC answers, with `rest` where that was asked for.
  * Rejects where the engine halts by itself, and with `home_locked` where another process has the home open.
  */
-export async function start(args: readonly string[], decorate: Decorate = (application) => application): Promise<void> {
+export async function start(args: readonly string[], parts: Partial<NodeParts> = {}): Promise<void> {
   const options = readOptions(args, NAMES, ["home", "engine"]);
   const engine = oneOf(options.engine, "engine", ["solo", "cometbft"]);
   const settings = {
@@ -93,7 +101,7 @@ export async function start(args: readonly string[], decorate: Decorate = (appli
   process.once("SIGTERM", onSignal);
   process.once("SIGINT", onSignal);
   try {
-    await runNode(settings, log, stop.signal, decorate);
+    await runNode(settings, log, stop.signal, { ...PARTS, ...parts });
   } finally {
     process.off("SIGTERM", onSignal);
     process.off("SIGINT", onSignal);
@@ -119,16 +127,16 @@ interface Settings {
   readonly checkInvariants: boolean;
 }
 
-async function runNode(settings: Settings, log: Logger, signal: AbortSignal, decorate: Decorate): Promise<void> {
+async function runNode(settings: Settings, log: Logger, signal: AbortSignal, parts: NodeParts): Promise<void> {
   const lock = await lockHome(settings.home);
   try {
-    await runLocked(settings, log, signal, decorate);
+    await runLocked(settings, log, signal, parts);
   } finally {
     lock.release();
   }
 }
 
-async function runLocked(settings: Settings, log: Logger, signal: AbortSignal, decorate: Decorate): Promise<void> {
+async function runLocked(settings: Settings, log: Logger, signal: AbortSignal, parts: NodeParts): Promise<void> {
   const genesis = await readHomeGenesis(settings.home);
   const validatorKey = (await readValidatorKey(settings.home)).seed;
   const { stateSync } = settings;
@@ -136,7 +144,7 @@ async function runLocked(settings: Settings, log: Logger, signal: AbortSignal, d
   const index = httpNodeRpc(() => engine?.rpcUrl, { timeoutMs: INDEX_TIMEOUT_MS });
   const pool = new SignaturePool({ log: log.child({ part: "signatures" }) });
   log.info({ library: `libsecp256k1 ${secp256k1Build}` }, "signatures are verified");
-  const open = () => openApp(settings, genesis, index, pool, decorate, log);
+  const open = () => openApp(settings, genesis, index, pool, parts, log);
   const opened: Opened[] = [];
   const close = (one: Opened) => {
     opened.splice(opened.indexOf(one), 1);
@@ -205,7 +213,7 @@ async function openApp(
   genesis: GenesisJson,
   index: NodeRpc,
   pool: SignaturePool,
-  decorate: Decorate,
+  { decorate, program }: NodeParts,
   log: Logger,
 ): Promise<Opened> {
   const paths = homePaths(settings.home);
@@ -224,6 +232,7 @@ async function openApp(
       chainId: genesis.chain_id,
       checkInvariants: settings.checkInvariants,
       snapshots,
+      composition: composeModules(program),
     });
     return { app, application: decorate(withEngineQueries(new SignaturesAhead(app, pool), index, log)), store };
   } catch (error) {
@@ -289,6 +298,7 @@ async function openComet(
     ...(settings.metricsListen !== undefined && { metricsListen: settings.metricsListen }),
     ...(settings.startTimeoutMs !== undefined && { startTimeoutMs: settings.startTimeoutMs }),
     ...(stateSync !== undefined && { stateSync }),
+    isFinal: (failure) => isKaratError(failure) && NEEDS_OTHER_PROGRAM.has(failure.code),
     log: log.child({ part: "engine" }),
     signal,
   });

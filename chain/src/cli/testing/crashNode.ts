@@ -64,7 +64,7 @@ const crashing = (application: Application): Application =>
   });
 
 try {
-  await start(args, crashing);
+  await start(args, { decorate: crashing });
 } catch (error) {
   process.exitCode = reportFailure(error);
 }

@@ -14,9 +14,11 @@ import { LOCALNET_PARAMS } from "../../modules/params/index.ts";
 import { ensureNodeKey, writeHomeGenesis, writeValidatorKey } from "../home.ts";
 
 export const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+/** Of the application's next version. */
+export const NEXT_VERSION = fileURLToPath(new URL("./nextVersion.ts", import.meta.url));
 
 /** The seed of a test participant's consensus key. */
-const seedOf = (index: number): Uint8Array => sha256(utf8(`karat test consensus key ${index}`));
+export const consensusSeedOf = (index: number): Uint8Array => sha256(utf8(`karat test consensus key ${index}`));
 
 export interface NodeOptions {
   readonly home: string;
@@ -153,7 +155,7 @@ export async function testChain(options: TestChainOptions): Promise<TestChain> {
     Array.from({ length: count }, async (_, index) => {
       const home = join(dir, `node${index}`);
       mkdirSync(home, { recursive: true });
-      await writeValidatorKey(home, seedOf(index));
+      await writeValidatorKey(home, consensusSeedOf(index));
       await writeHomeGenesis(home, genesis);
       const id = nodeIdOf(ed25519Key((await ensureNodeKey(home)).seed));
       return { home, id, rpcPort: await freePort("127.0.0.1"), p2pPort: await freePort("127.0.0.1") };

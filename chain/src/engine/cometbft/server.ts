@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { KaratError, type Logger, messageOf, silentLogger } from "@karat/common";
 import type { Application } from "../abci.ts";
 import { SerialQueue } from "../serial.ts";
@@ -26,6 +27,8 @@ export interface AbciServer {
 
 /** CometBFT opens four connections; a restarting one may briefly have eight. */
 const MAX_CONNECTIONS = 16;
+/** CometBFT ends at once on an exception: this long it still gives the others the votes for the block that they have to end on, too. */
+const FAREWELL_MS = 1_000;
 
 /**
  * Serves one application to a CometBFT v0.38 over the ABCI socket protocol. Responses come in order on each connection; when the
@@ -133,6 +136,7 @@ class SocketServer implements AbciServer {
       socket.cork();
     } catch (error) {
       this.#log.error({ err: messageOf(error) }, "the application failed: the ABCI server stops");
+      await delay(FAREWELL_MS);
       const exception = encodeFrame(encodeResponse({ exception: { error: messageOf(error) } }));
       socket.uncork();
       await new Promise<void>((resolve) => socket.write(exception, () => resolve()));

@@ -39,6 +39,8 @@ export interface CometOptions {
   readonly binary?: string;
   /** How often in a row both may be started again before the engine gives up. */
   readonly maxRestarts?: number;
+  /** Failures of the application that starting again cannot mend: the engine ends with them at once. */
+  readonly isFinal?: (failure: unknown) => boolean;
   /** How long the first block may take: a minute by default, ten with state sync. A node that waits for its peers may need more. */
   readonly startTimeoutMs?: number;
   /** Takes the state from a peer's snapshot. Only for a home and an application without blocks. */
@@ -95,7 +97,8 @@ export class CometEngine implements RunningEngine {
         await engine.#start();
         await engine.#untilReady();
       } catch (error) {
-        await engine.#stopRun();
+        const final = await engine.#finalFailure(engine.#run);
+        if (final !== undefined) throw final;
         // A port that was free when it was chosen may be taken by now.
         const taken = engine.#saidPortTaken(error);
         if (choosesPorts && taken && attempt < PORT_ATTEMPTS) continue;
@@ -229,7 +232,8 @@ export class CometEngine implements RunningEngine {
       if (Date.now() - run.startedAt > HEALTHY_MS) restarts = 0;
       const reason = failed === undefined ? "CometBFT exited" : messageOf(failed);
       this.#log.error({ reason, restarts, output: run.output }, "the node went down");
-      await this.#stopRun();
+      const final = await this.#finalFailure(run);
+      if (final !== undefined) return this.#settle.reject(final);
       if (++restarts > limit) return this.#giveUp(reason, restarts, run.output);
       const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** (restarts - 1), MAX_BACKOFF_MS);
       if (!(await this.#sleep(backoff))) return;
@@ -242,6 +246,16 @@ export class CometEngine implements RunningEngine {
       // A stop during the start found nothing to end yet.
       if (this.#aborter.signal.aborted) await this.#stopRun();
     }
+  }
+
+  /** Stops what runs; what the application failed with, where that is final. */
+  async #finalFailure(run: Run | undefined): Promise<unknown> {
+    await this.#stopRun();
+    const failure = await run?.abci.finished.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    return this.#options.isFinal?.(failure) === true ? failure : undefined;
   }
 
   #giveUp(reason: string, restarts: number, output: readonly string[]): void {
