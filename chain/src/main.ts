@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { registry } from "./chainRegistry/index.ts";
+import { checkState } from "./cli/check.ts";
 import { exportState } from "./cli/export.ts";
 import { init } from "./cli/init.ts";
 import { proveConsensusKey } from "./cli/prove.ts";
@@ -10,6 +11,7 @@ const commands: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   init,
   start,
   export: exportState,
+  check: checkState,
   "prove-consensus-key": proveConsensusKey,
   registry,
 };

@@ -2,11 +2,13 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { toBech32 } from "@cosmjs/encoding";
 import { DirectSecp256k1Wallet, type EncodeObject } from "@cosmjs/proto-signing";
-import { SigningStargateClient } from "@cosmjs/stargate";
+import { QueryClient, SigningStargateClient, setupSlashingExtension } from "@cosmjs/stargate";
+import { Comet38Client } from "@cosmjs/tendermint-rpc";
 import { ChainClient } from "@karat/client";
-import { DENOM, moduleAddress, toBase64 } from "@karat/common";
-import { createKaratRegistry, slashing } from "@karat/proto";
+import { DENOM, moduleAddress, sha256, toBase64 } from "@karat/common";
+import { createKaratRegistry } from "@karat/proto";
 import { ProposalStatus, VoteOption } from "cosmjs-types/cosmos/gov/v1/gov";
 import { QueryProposalRequest, QueryProposalResponse } from "cosmjs-types/cosmos/gov/v1/query";
 import { MsgSubmitProposal, MsgVote } from "cosmjs-types/cosmos/gov/v1/tx";
@@ -158,16 +160,18 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, governed", (
     const before = (await asked((client) => client.query.participant(operator)))!.collateral;
     const evidence = await doubleSign(nodes[0]!.rpc, CHAIN_ID, culprit);
     expect(await rpc(nodes[0]!.rpc, "broadcast_evidence", { evidence })).toHaveProperty("result");
-    const info = () =>
-      asked(async (client) => {
-        const request = slashing.QuerySigningInfoRequest.encode({ operator }).finish();
-        const answer = await client.abciQuery("/karat.slashing.v1.Query/SigningInfo", request);
-        return slashing.QuerySigningInfoResponse.decode(answer).info;
-      });
-    await eventually("the tombstone", async () => (await info())?.tombstoned);
+    const consensusKey = chain.participants[culprit]!.consensusKey;
+    const comet = await Comet38Client.connect(nodes[0]!.rpc);
+    const query = QueryClient.withExtensions(comet, setupSlashingExtension);
+    const address = toBech32("karatvalcons", sha256(consensusKey).slice(0, 20));
+    await eventually(
+      "the tombstone",
+      async () => (await query.slashing.signingInfo(address)).valSigningInfo.tombstoned,
+    );
+    comet.disconnect();
     const after = (await asked((client) => client.query.participant(operator)))!.collateral;
     expect(after).toBe(before - (before * BigInt(LOCALNET_PARAMS.doubleSignSlashBps)) / 10_000n);
-    const key = toBase64(chain.participants[culprit]!.consensusKey);
+    const key = toBase64(consensusKey);
     const inSet = async (): Promise<boolean> => {
       const { result } = await rpc(nodes[0]!.rpc, "validators");
       return (result as { validators: { pub_key: { value: string } }[] }).validators.some(

@@ -175,6 +175,11 @@ test("a solo node takes CosmJS transactions, survives SIGTERM and SIGKILL, and e
   }
   expect(heights[2]).toBeGreaterThanOrEqual(heights[1]!);
 
+  const checked = await run("check", "--home", home);
+  expect([checked.status, JSON.parse(checked.out)]).toEqual([
+    0,
+    { event: "checked", height: expect.stringMatching(/^\d+$/), appHash: expect.stringMatching(/^[0-9a-f]{64}$/) },
+  ]);
   const exported = await run("export", "--home", home);
   expect(exported.status).toBe(0);
   const { app_state: state } = JSON.parse(exported.out);

@@ -37,7 +37,6 @@ describe("modules that this chain does not have", () => {
     [`/cosmos/distribution/v1beta1/validators/${operator}/commission`, { commission: { commission: [] } }],
     [`/cosmos/distribution/v1beta1/validators/${operator}/outstanding_rewards`, { rewards: { rewards: [] } }],
     [`/cosmos/distribution/v1beta1/validators/${operator}/slashes`, { slashes: [], ...page }],
-    ["/cosmos/slashing/v1beta1/params", { params: { signed_blocks_window: "0", downtime_jail_duration: "0s" } }],
     ["/cosmos/slashing/v1beta1/signing_infos", { info: [], ...page }],
     ["/cosmos/gov/v1/proposals?proposal_status=2", { proposals: [], ...page }],
     ["/cosmos/gov/v1beta1/proposals", { proposals: [], ...page }],

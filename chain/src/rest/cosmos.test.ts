@@ -2,6 +2,7 @@ import { fromBech32, toBech32 } from "@cosmjs/encoding";
 import { DENOM, moduleAddress, toBase64 } from "@karat/common";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { signerOf } from "../app/testing/index.ts";
+import { LOCALNET_PARAMS } from "../modules/params/index.ts";
 import { type Served, serve } from "./testing/served.ts";
 
 let served: Served;
@@ -113,6 +114,19 @@ describe("cosmos.bank", () => {
     expect((await ask(`/cosmos/bank/v1beta1/denoms_metadata/${DENOM}`)).body.metadata.base).toBe(DENOM);
     expect((await ask("/cosmos/bank/v1beta1/denoms_metadata/uatom")).status).toBe(404);
     expect((await ask("/cosmos/bank/v1beta1/params")).body.params).toMatchObject({ default_send_enabled: true });
+  });
+});
+
+describe("cosmos.slashing", () => {
+  test("the parameters, in shares and seconds", async () => {
+    const { body } = await ask("/cosmos/slashing/v1beta1/params");
+    expect(body.params).toEqual({
+      signed_blocks_window: LOCALNET_PARAMS.signedBlocksWindow.toString(),
+      min_signed_per_window: "0.500000000000000000",
+      downtime_jail_duration: `${LOCALNET_PARAMS.downtimeJailBlocks * 5n}s`,
+      slash_fraction_double_sign: "0.200000000000000000",
+      slash_fraction_downtime: "0.000100000000000000",
+    });
   });
 });
 

@@ -14,3 +14,4 @@ export {
 } from "./snapshot.ts";
 export { TreeCommitStore, type TreeStoreOptions } from "./treeStore.ts";
 export type { Change, ChangeSet, CommitStore, Proven, Range, Reader, Writer } from "./types.ts";
+export { verifyState } from "./verifyState.ts";

@@ -4,12 +4,14 @@ import type { Context } from "../../app/module.ts";
 import { executeMessages } from "./content.ts";
 import type { GovDeps } from "./expects.ts";
 import { require as required, unschedule } from "./keeper.ts";
-import { ending, proposals, STORE, votes } from "./keys.ts";
+import { ending, endOf, nextId, proposals, STORE, votes } from "./keys.ts";
 import { release } from "./money.ts";
 import { outcome, type Tally, tally, tallyResult } from "./transition.ts";
 
 /** Proposals that one block decides; what is left over is decided in the next. */
 const DECIDED_PER_BLOCK = 2;
+/** Proposals that stay to be looked at; older ones go when newer ones are decided. */
+export const KEPT_PROPOSALS = 1_000n;
 
 /** Ends the periods that are over. Expected failures of a proposal's messages are its result, never an error. */
 export function endPeriods(deps: GovDeps, ctx: Context): void {
@@ -22,6 +24,15 @@ export function endPeriods(deps: GovDeps, ctx: Context): void {
     if (proposal.status === ProposalStatus.PROPOSAL_STATUS_VOTING_PERIOD) decide(deps, ctx, proposal);
     else drop(deps, ctx, proposal);
   }
+  if (due.length > 0) forgetOld(ctx);
+}
+
+/** More than one block adds, so that none is left behind. */
+function forgetOld(ctx: Context): void {
+  const store = ctx.store(STORE);
+  const oldest = Array.from(proposals.entries(store, { limit: 2 * DECIDED_PER_BLOCK }), ([id]) => id);
+  const newest = nextId.get(store) ?? 1n;
+  for (const id of oldest) if (id + KEPT_PROPOSALS < newest && !endOf.has(store, id)) proposals.delete(store, id);
 }
 
 /** Nobody wanted it enough to pay for a vote: it goes, and what was paid goes to the community. */

@@ -2,17 +2,21 @@ import { DENOM, moduleAddress, silentLogger, utf8 } from "@karat/common";
 import { createKaratRegistry, params as paramsProto, typeUrls } from "@karat/proto";
 import { QueryBalanceRequest, QueryBalanceResponse } from "cosmjs-types/cosmos/bank/v1beta1/query";
 import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
-import { ProposalStatus, VoteOption } from "cosmjs-types/cosmos/gov/v1/gov";
+import { Proposal, ProposalStatus, VoteOption } from "cosmjs-types/cosmos/gov/v1/gov";
 import * as query from "cosmjs-types/cosmos/gov/v1/query";
 import { MsgSubmitProposalResponse } from "cosmjs-types/cosmos/gov/v1/tx";
 import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
 import { describe, expect, test } from "vitest";
 import { createKaratApp, STORES } from "../../app/compose.ts";
+import { blockContext } from "../../app/context.ts";
 import { SDK } from "../../app/errors.ts";
+import { State } from "../../app/state.ts";
 import { AppHarness, type Signer, sendMessage, TEST_MODEL, testParticipant } from "../../app/testing/index.ts";
 import { MemoryCommitStore } from "../../store/index.ts";
 import { LOCALNET_PARAMS, PARAMS_ERRORS } from "../params/index.ts";
+import { endPeriods, KEPT_PROPOSALS } from "./endBlock.ts";
 import { GOV_ERRORS, MAX_OPEN } from "./index.ts";
+import { ending, endOf, nextId, proposals, STORE } from "./keys.ts";
 
 const { YES, NO, VETO, ABSTAIN } = {
   YES: VoteOption.VOTE_OPTION_YES,
@@ -403,4 +407,33 @@ test("proposals, votes and deposits are listed, and an exported chain imports to
   const again = createKaratApp({ store, log: silentLogger, checkInvariants: true });
   again.initChain(genesis);
   expect(again.exportGenesis().gov).toEqual(harness.app.exportGenesis().gov);
+});
+
+test("of the decided proposals the newest stay, the open ones all", () => {
+  const ctx = blockContext(
+    { chainId: "karat-gov", height: 50n, time: { seconds: 0n, nanos: 0 }, blockHash: new Uint8Array() },
+    new State(new MemoryCommitStore(STORES)),
+  );
+  const store = ctx.store(STORE);
+  const newest = 1n + KEPT_PROPOSALS;
+  for (const id of [1n, 2n, 3n, newest]) {
+    proposals.set(store, id, Proposal.fromPartial({ id, status: Status.PROPOSAL_STATUS_REJECTED }));
+  }
+  nextId.set(store, newest + 2n);
+  // 2 and the last one wait for their deposits; the time of the last one is over.
+  for (const [id, end] of [
+    [2n, 90n],
+    [newest + 1n, 50n],
+  ] as const) {
+    proposals.set(store, id, Proposal.fromPartial({ id, status: Status.PROPOSAL_STATUS_DEPOSIT_PERIOD }));
+    ending.set(store, [end, id], true);
+    endOf.set(store, id, end);
+  }
+  const unasked = () => {
+    throw new Error("nobody is asked");
+  };
+  const bank = { balance: unasked, send: unasked, mint: unasked };
+  const others = { params: { get: unasked }, participants: { byOperator: unasked }, epochs: { members: unasked } };
+  endPeriods({ bank, ...others, handler: unasked }, ctx);
+  expect(Array.from(proposals.entries(store), ([id]) => id)).toEqual([2n, 3n, newest]);
 });

@@ -5,6 +5,7 @@ import type { Context, Module } from "../../app/module.ts";
 import { fromGenesisJson, genesisAmount, genesisList, genesisObject, invalidGenesis } from "../support/genesis.ts";
 import { defineMessage, requireAddress } from "../support/message.ts";
 import { defineQuery, found, queriedAddress } from "../support/query.ts";
+import { cosmosQueries } from "./cosmosQueries.ts";
 import { SLASHING_ERRORS } from "./errors.ts";
 import type { SlashingDeps } from "./expects.ts";
 import { countVotes, forget, infoOf, isJailed, punish, takeChanged, write } from "./keeper.ts";
@@ -40,6 +41,7 @@ export function createSlashingModule(deps: SlashingDeps): SlashingModule {
           return { info: found(info, `signing info of ${operator}`) };
         },
       ),
+      ...cosmosQueries(deps),
     },
     initGenesis: initSlashing,
     exportGenesis: exportSlashing,

@@ -1,5 +1,12 @@
+import { toBech32 } from "@cosmjs/encoding";
 import { sha256, toHex } from "@karat/common";
 import { epoch, participant, slashing, typeUrls } from "@karat/proto";
+import {
+  QuerySigningInfoRequest,
+  QuerySigningInfoResponse,
+  QuerySigningInfosRequest,
+  QuerySigningInfosResponse,
+} from "cosmjs-types/cosmos/slashing/v1beta1/query";
 import { BlockIDFlag } from "cosmjs-types/tendermint/types/validator";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -185,4 +192,36 @@ test("limits: two thirds are no quorum, and the tolerated misses round down", ()
   expect(isQuorum(votes(3, 4))).toBe(true);
   expect(isQuorum([])).toBe(false);
   expect(tolerated({ signedBlocksWindow: 7n, minSignedMicros: 500_000 })).toBe(3n);
+});
+
+test("cosmos.slashing shows signing as explorers know it", () => {
+  const harness = chain();
+  block(harness, [1]);
+  doubleSign(harness, 0);
+  const { info: all } = harness.query(
+    "/cosmos.slashing.v1beta1.Query/SigningInfos",
+    QuerySigningInfosRequest,
+    QuerySigningInfosResponse,
+    {},
+  );
+  const shown = (index: number) => {
+    const address = toBech32("karatvalcons", addressOf(harness.participants[index]!));
+    const one = harness.query(
+      "/cosmos.slashing.v1beta1.Query/SigningInfo",
+      QuerySigningInfoRequest,
+      QuerySigningInfoResponse,
+      { consAddress: address },
+    ).valSigningInfo;
+    expect(all).toContainEqual(one);
+    return one;
+  };
+  expect(shown(0)).toMatchObject({ tombstoned: true, jailedUntil: { seconds: 253_402_300_799n } });
+  expect(shown(1)).toMatchObject({ tombstoned: false, missedBlocksCounter: 1n, jailedUntil: { seconds: 0n } });
+  for (const consAddress of ["", "karatvalcons1", operatorOf(0), toBech32("karatvalcons", new Uint8Array(20))]) {
+    const asked = () =>
+      harness.query("/cosmos.slashing.v1beta1.Query/SigningInfo", QuerySigningInfoRequest, QuerySigningInfoResponse, {
+        consAddress,
+      });
+    expect(asked).toThrow();
+  }
 });

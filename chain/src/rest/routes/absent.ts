@@ -5,14 +5,8 @@
 import { DENOM } from "@karat/common";
 import { reward } from "@karat/proto";
 import { wholeDecimal, ZERO_DECIMAL } from "../formats.ts";
-import type { Input } from "../input.ts";
 import { constant, query } from "../route.ts";
-import { restError } from "../status.ts";
 import { NO_PAGE } from "./noPage.ts";
-
-const notThere = (what: (input: Input) => string) => (input: Input) => {
-  throw restError("rest/not-found", `${what(input)} doesn't exist`);
-};
 
 const DISTRIBUTION = "/cosmos/distribution/v1beta1";
 export const distributionRoutes = [
@@ -55,24 +49,6 @@ export const distributionRoutes = [
   constant(`${DISTRIBUTION}/validators/:validator/commission`, () => ({ commission: { commission: [] } })),
   constant(`${DISTRIBUTION}/validators/:validator/outstanding_rewards`, () => ({ rewards: { rewards: [] } })),
   constant(`${DISTRIBUTION}/validators/:validator/slashes`, () => ({ slashes: [], pagination: NO_PAGE })),
-];
-
-const SLASHING = "/cosmos/slashing/v1beta1";
-export const slashingRoutes = [
-  constant(`${SLASHING}/params`, () => ({
-    params: {
-      signed_blocks_window: "0",
-      min_signed_per_window: ZERO_DECIMAL,
-      downtime_jail_duration: "0s",
-      slash_fraction_double_sign: ZERO_DECIMAL,
-      slash_fraction_downtime: ZERO_DECIMAL,
-    },
-  })),
-  constant(`${SLASHING}/signing_infos`, () => ({ info: [], pagination: NO_PAGE })),
-  constant(
-    `${SLASHING}/signing_infos/:address`,
-    notThere((input) => `signing info of ${input.path("address")}`),
-  ),
 ];
 
 const MINT = "/cosmos/mint/v1beta1";
