@@ -25,6 +25,7 @@ import type { ChainClient, TxResult } from "./chainClient.ts";
 
 const SEQUENCE_MISMATCH = 32;
 const IN_MEMPOOL = 19;
+const MEMPOOL_FULL = 20;
 
 export interface SendOptions {
   /** Gas limit; protocol messages pay none, others pay `gasPrice` for each unit. */
@@ -97,6 +98,11 @@ export class TxSender {
         return await this.#included(tx, options.signal);
       }
       this.#account = undefined;
+      if (codespace === "sdk" && code === MEMPOOL_FULL) {
+        throw new KaratError("chain_unavailable", `The node has no room for a transaction now: ${log}`, {
+          hash: tx.hash,
+        });
+      }
       if (codespace === "sdk" && code === SEQUENCE_MISMATCH && attempt <= 5) {
         this.#log.warn({ address: this.address, log }, "Sequence out of step; reading it again.");
         this.#account = await this.#resync(log);

@@ -15,6 +15,7 @@ import { createSlashingModule, type SlashingModule } from "../modules/slashing/i
 import { createUpgradeModule } from "../modules/upgrade/index.ts";
 import { createVerificationModule } from "../modules/verification/index.ts";
 import type { CommitStore } from "../store/types.ts";
+import type { MempoolShares } from "./admission.ts";
 import type { AnteDeps } from "./ante.ts";
 import { APP_VERSION, KaratApp } from "./karatApp.ts";
 import type { Context, MessageHandler, Module, QueryHandler, ValidatorUpdate } from "./module.ts";
@@ -200,6 +201,7 @@ export interface CreateAppOptions {
   readonly checkInvariants?: boolean;
   readonly snapshots?: SnapshotService;
   readonly composition?: Composition;
+  readonly mempool?: MempoolShares;
 }
 
 export const VERSION = "0.1.0";

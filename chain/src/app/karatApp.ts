@@ -5,8 +5,10 @@ import type { Application } from "../engine/abci.ts";
 import type { Upgrade } from "../modules/upgrade/index.ts";
 import type { CommitStore } from "../store/types.ts";
 import { abciEvents, abciTxResult, abciValidatorUpdate, consensusFacts } from "./abciTypes.ts";
+import { Admission, type MempoolShares } from "./admission.ts";
 import type { AnteDeps } from "./ante.ts";
 import { type BlockInfo, blockContext } from "./context.ts";
+import { SDK } from "./errors.ts";
 import { type Mode, type SignaturePart, type TxOutcome, TxRunner } from "./execute.ts";
 import { type AppState, initGenesis } from "./initGenesis.ts";
 import type { ChainEvent, Context, Module, QueryHandler, ValidatorUpdate } from "./module.ts";
@@ -42,6 +44,8 @@ export interface KaratAppOptions {
   readonly checkInvariants?: boolean;
   /** Refuses a genesis of another chain. */
   readonly chainId?: string;
+  /** How much of this node's mempool who may fill. */
+  readonly mempool?: MempoolShares;
 }
 
 interface Finalized {
@@ -66,10 +70,12 @@ export class KaratApp implements Application {
   /** Where CheckTx leaves sequences and fees, so that a client may queue several transactions. */
   #check: State;
   #finalized: Finalized | undefined;
+  readonly #admission: Admission;
 
   constructor(options: KaratAppOptions) {
     this.#options = options;
     this.#store = options.store;
+    this.#admission = new Admission(options.mempool);
     this.#router = createRouter(options.modules, options.services?.(this));
     const last = options.endOrder ?? [];
     this.#endOrder = [
@@ -132,8 +138,22 @@ export class KaratApp implements Application {
     return { validators, appHash: this.#store.stage(initialHeight, state.changes()) };
   }
 
-  checkTx({ tx }: abci.RequestCheckTx): abci.ResponseCheckTx {
-    return abciTxResult(this.#run("check", tx, this.#check, this.#nextBlock()));
+  /** A transaction that nobody minds but that finds its share of the mempool full is refused with `mempool is full`, and may come again. */
+  checkTx({ tx, type }: abci.RequestCheckTx): abci.ResponseCheckTx {
+    const state = this.#check.branch();
+    const outcome = this.#run("check", tx, state, this.#nextBlock());
+    const { lane, signers } = outcome;
+    const signer = signers[0] ?? "";
+    if (outcome.code === 0 && lane !== undefined) {
+      const full = type === abci.CheckTxType.RECHECK ? undefined : this.#admission.full(lane, signer);
+      if (full !== undefined) {
+        const log = `mempool is full: the share of ${full === "lane" ? "paying transactions" : signer} is used up, try again after the next block`;
+        return abciTxResult({ ...outcome, ...SDK.mempoolFull, log, events: [] });
+      }
+      this.#admission.add(lane, signer);
+    }
+    state.flushTo(this.#check);
+    return abciTxResult(outcome);
   }
 
   prepareProposal(request: abci.RequestPrepareProposal): abci.ResponsePrepareProposal {
@@ -194,6 +214,7 @@ export class KaratApp implements Application {
     this.#finalized = undefined;
     this.#genesis = undefined;
     this.#check = this.#base();
+    this.#admission.reset();
     this.#snapshots.committed(height);
     return { retainHeight: 0n };
   }

@@ -7,6 +7,7 @@ import { consensusProof } from "../../engine/consensus/proof.ts";
 import { accountKeeper } from "../../modules/auth/index.ts";
 import { MemoryCommitStore } from "../../store/index.ts";
 import type { CommitStore } from "../../store/types.ts";
+import type { MempoolShares } from "../admission.ts";
 import { type Composition, composeModules, createKaratApp, STORES } from "../compose.ts";
 import { blockContext } from "../context.ts";
 import { appState, type GenesisAccount, MAX_BLOCK_BYTES, MAX_BLOCK_GAS } from "../genesis.ts";
@@ -38,6 +39,7 @@ export interface HarnessOptions {
   readonly maxBlockGas?: bigint;
   readonly checkInvariants?: boolean;
   readonly snapshots?: SnapshotService;
+  readonly mempool?: MempoolShares;
 }
 
 export interface TestParticipant {
@@ -107,6 +109,7 @@ export class AppHarness {
       checkInvariants: options.checkInvariants ?? true,
       composition,
       ...(options.snapshots && { snapshots: options.snapshots }),
+      ...(options.mempool && { mempool: options.mempool }),
     });
     this.participants = Array.from({ length: options.participants ?? 0 }, (_, i) => testParticipant(i));
     this.clients = Array.from({ length: options.clients ?? 0 }, (_, i) => signerOf(`client${i}`));
