@@ -118,7 +118,7 @@ export class Replica {
   context(): Context {
     const height = this.store.height();
     const block = { chainId: this.genesis.chainId, height, time: timeOf(height), blockHash: new Uint8Array() };
-    return blockContext(block, new State(this.store));
+    return blockContext(block, State.of(this.store));
   }
 
   #newApp(): KaratApp {

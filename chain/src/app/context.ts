@@ -1,5 +1,6 @@
-import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from "../store/limits.ts";
-import type { Range, Writer } from "../store/types.ts";
+import { MAX_KEY_BYTES } from "../store/limits.ts";
+import type { KeyRange, ValueWriter } from "../store/types.ts";
+import type { Value } from "../store/value.ts";
 import { ChainError, SDK } from "./errors.ts";
 import { GAS, LimitedGas, UnlimitedGas } from "./gas.ts";
 import type { ChainEvent, Context, GasMeter } from "./module.ts";
@@ -21,7 +22,7 @@ class ExecutionContext implements Context {
   readonly gas: GasMeter;
   readonly #state: State;
   readonly #events: ChainEvent[];
-  readonly #stores = new Map<string, Writer>();
+  readonly #stores = new Map<string, ValueWriter>();
 
   constructor(block: BlockInfo, state: State, gas: GasMeter, events: ChainEvent[]) {
     this.chainId = block.chainId;
@@ -33,7 +34,7 @@ class ExecutionContext implements Context {
     this.#events = events;
   }
 
-  store(module: string): Writer {
+  store(module: string): ValueWriter {
     let store = this.#stores.get(module);
     if (store === undefined) {
       const plain = this.#state.store(module);
@@ -59,55 +60,41 @@ export function blockContext(block: BlockInfo, state: State, events: ChainEvent[
 }
 
 /**
- * Charges for every access. A key or value beyond the store's limits is the sender's fault here (a code, no halt):
- * whatever a message puts into a key comes from its sender.
+ * Charges for every access, the same for short and long: what is long came in transactions, which pay by their bytes. A key beyond
+ * the store's limit is the sender's fault here (a code, no halt): whatever a message puts into a key comes from its sender.
  */
-class MeteredStore implements Writer {
-  readonly #inner: Writer;
+class MeteredStore implements ValueWriter {
+  readonly #inner: ValueWriter;
   readonly #gas: GasMeter;
 
-  constructor(inner: Writer, gas: GasMeter) {
+  constructor(inner: ValueWriter, gas: GasMeter) {
     this.#inner = inner;
     this.#gas = gas;
   }
 
-  get(key: Uint8Array): Uint8Array | undefined {
+  value(key: string): Value | undefined {
     checkKeyOf(key);
-    this.#gas.consume(GAS.readFlat, "read");
-    const value = this.#inner.get(key);
-    this.#gas.consume(GAS.readByte * BigInt(key.length + (value?.length ?? 0)), "read");
-    return value;
+    this.#gas.consume(GAS.read, "read");
+    return this.#inner.value(key);
   }
 
-  has(key: Uint8Array): boolean {
+  put(key: string, value: Value | undefined): void {
     checkKeyOf(key);
-    this.#gas.consume(GAS.readFlat, "read");
-    return this.#inner.has(key);
+    if (value === undefined) this.#gas.consume(GAS.delete, "delete");
+    else this.#gas.consume(GAS.write, "write");
+    this.#inner.put(key, value);
   }
 
-  set(key: Uint8Array, value: Uint8Array): void {
-    checkKeyOf(key);
-    if (value.length > MAX_VALUE_BYTES) throw new ChainError(SDK.invalidRequest, "a value is too long for the store");
-    this.#gas.consume(GAS.writeFlat + GAS.writeByte * BigInt(key.length + value.length), "write");
-    this.#inner.set(key, value);
-  }
-
-  delete(key: Uint8Array): void {
-    checkKeyOf(key);
-    this.#gas.consume(GAS.deleteFlat, "delete");
-    this.#inner.delete(key);
-  }
-
-  *iterate(range?: Range): Generator<readonly [Uint8Array, Uint8Array]> {
-    this.#gas.consume(GAS.readFlat, "iterate");
-    for (const entry of this.#inner.iterate(range)) {
-      this.#gas.consume(GAS.iterateStep + GAS.readByte * BigInt(entry[0].length + entry[1].length), "iterate");
+  *values(range?: KeyRange): Generator<readonly [string, Value]> {
+    this.#gas.consume(GAS.read, "iterate");
+    for (const entry of this.#inner.values(range)) {
+      this.#gas.consume(GAS.iterateStep, "iterate");
       yield entry;
     }
   }
 }
 
-function checkKeyOf(key: Uint8Array): void {
+function checkKeyOf(key: string): void {
   if (key.length === 0 || key.length > MAX_KEY_BYTES) {
     throw new ChainError(SDK.invalidRequest, "a key is too long for the store");
   }

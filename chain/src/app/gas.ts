@@ -8,15 +8,13 @@ import type { GasMeter } from "./module.ts";
 export const GAS = {
   txByte: 10n,
   signature: 1000n,
-  readFlat: 100n,
-  readByte: 1n,
-  writeFlat: 500n,
-  writeByte: 10n,
-  deleteFlat: 300n,
-  iterateStep: 50n,
+  read: 100n,
+  write: 1500n,
+  delete: 500n,
+  iterateStep: 100n,
   /** In a simulation: what the missing signature has in bytes, with its tag, and what the missing fee reads and writes. */
   simulatedSignature: 660n,
-  simulatedFee: 3000n,
+  simulatedFee: 6000n,
 } as const;
 
 /** Most gas one query or simulation may use: what bounds the work of a request that nobody paid for. */

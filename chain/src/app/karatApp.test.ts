@@ -6,6 +6,7 @@ import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LmdbCommitStore, MemoryCommitStore } from "../store/index.ts";
+import { Value } from "../store/value.ts";
 import { type Composition, createKaratApp, STORES } from "./compose.ts";
 import { isChainError, SDK } from "./errors.ts";
 import type { Module } from "./module.ts";
@@ -116,7 +117,7 @@ describe("a block", () => {
     const faulty: Module = {
       name: "params",
       endBlock(ctx) {
-        ctx.store("params").set(utf8("k"), utf8("v"));
+        ctx.store("params").put("k", Value.encoded(utf8("v")));
         if (ctx.height === 2n) throw new TypeError("a bug");
         return undefined;
       },
@@ -132,7 +133,7 @@ describe("a block", () => {
     const thief: Module = {
       name: "params",
       endBlock(ctx) {
-        if (ctx.height === 2n) ctx.store("bank").delete(Uint8Array.of(0x02));
+        if (ctx.height === 2n) ctx.store("bank").put("\x02", undefined);
         return undefined;
       },
     };

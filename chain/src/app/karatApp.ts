@@ -3,6 +3,7 @@ import * as abci from "cosmjs-types/tendermint/abci/types";
 import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
 import type { Application } from "../engine/abci.ts";
 import type { Upgrade } from "../modules/upgrade/index.ts";
+import { Committed } from "../store/committed.ts";
 import type { CommitStore } from "../store/types.ts";
 import { abciEvents, abciTxResult, abciValidatorUpdate, consensusFacts } from "./abciTypes.ts";
 import { Admission, type MempoolShares } from "./admission.ts";
@@ -60,6 +61,7 @@ interface Finalized {
 export class KaratApp implements Application {
   readonly #options: KaratAppOptions;
   readonly #store: CommitStore;
+  readonly #committed: Committed;
   readonly #router: Router;
   readonly #endOrder: readonly Module[];
   readonly #snapshots: SnapshotService;
@@ -76,6 +78,7 @@ export class KaratApp implements Application {
     this.#options = options;
     this.#store = options.store;
     this.#admission = new Admission(options.mempool);
+    this.#committed = new Committed(options.store, options.checkInvariants);
     this.#router = createRouter(options.modules, options.services?.(this));
     const last = options.endOrder ?? [];
     this.#endOrder = [
@@ -122,7 +125,7 @@ export class KaratApp implements Application {
     if (this.#options.chainId !== undefined && this.#options.chainId !== chainId) this.#refuseChain(chainId);
     const initialHeight = request.initialHeight > 0n ? request.initialHeight : 1n;
     const params = request.consensusParams ?? ConsensusParams.fromPartial({});
-    const state = new State(this.#store);
+    const state = new State(this.#committed);
     initSystem(state, { chainId, params, time: request.time, initialHeight });
     const ctx = blockContext(
       { chainId, height: initialHeight, time: request.time, blockHash: new Uint8Array() },
@@ -135,7 +138,7 @@ export class KaratApp implements Application {
     this.#runner = this.#newRunner();
     this.#check = this.#base();
     this.#assertInvariants(this.#base());
-    return { validators, appHash: this.#store.stage(initialHeight, state.changes()) };
+    return { validators, appHash: this.#committed.stage(initialHeight, state.overlays) };
   }
 
   /** A transaction that nobody minds but that finds its share of the mempool full is refused with `mempool is full`, and may come again. */
@@ -196,7 +199,7 @@ export class KaratApp implements Application {
     const updates = this.#endOrder.flatMap((module) => module.endBlock?.(ctx) ?? []);
     recordBlock(state, block);
     if (this.#options.checkInvariants) this.#assertInvariants(state);
-    const appHash = this.#store.stage(height, state.changes());
+    const appHash = this.#committed.stage(height, state.overlays);
     this.#finalized = { height, appHash };
     return {
       events: abciEvents(events),
@@ -210,7 +213,7 @@ export class KaratApp implements Application {
   commit(): abci.ResponseCommit {
     if (this.#finalized === undefined) throw new KaratError("nothing_finalised", "Commit without FinalizeBlock");
     const { height } = this.#finalized;
-    this.#store.commit();
+    this.#committed.commit();
     this.#finalized = undefined;
     this.#genesis = undefined;
     this.#check = this.#base();
@@ -222,6 +225,7 @@ export class KaratApp implements Application {
   query(request: abci.RequestQuery): abci.ResponseQuery {
     return answerQuery(request, {
       store: this.#store,
+      committed: this.#committed,
       router: this.#router,
       log: this.#options.log,
       chainId: this.#chainId,
@@ -287,6 +291,7 @@ export class KaratApp implements Application {
 
   /** After a snapshot the store holds another chain's worth of blocks. */
   #resume(): void {
+    this.#committed.forget();
     this.#check = this.#base();
     const chainId = chainIdOf(this.#check);
     if (chainId === undefined || chainId === this.#chainId) return;
@@ -325,7 +330,7 @@ export class KaratApp implements Application {
 
   /** A fresh branch of what is committed, or of the genesis that waits for its first block. */
   #base(): State {
-    const state = new State(this.#store, true);
+    const state = new State(this.#committed);
     this.#genesis?.flushTo(state);
     return state;
   }

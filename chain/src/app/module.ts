@@ -5,7 +5,7 @@
  * epochs. It reaches other modules only through the narrow interfaces in its own `expects.ts`, handed to its
  * constructor. Everything here is deterministic: no clock, no randomness, no I/O.
  */
-import type { Writer } from "../store/types.ts";
+import type { ValueWriter } from "../store/types.ts";
 import type { SignatureCheck } from "./signatures/verified.ts";
 
 export interface EventAttribute {
@@ -36,7 +36,7 @@ export interface Context {
   readonly blockHash: Uint8Array;
   readonly gas: GasMeter;
   /** The store of one module. Writes are dropped together when the message or transaction fails. */
-  store(module: string): Writer;
+  store(module: string): ValueWriter;
   emit(type: string, attributes: Readonly<Record<string, string>>): void;
 }
 

@@ -1,6 +1,8 @@
 import { isKaratError, KaratError, type Logger, messageOf } from "@karat/common";
 import type { RequestQuery, ResponseQuery } from "cosmjs-types/tendermint/abci/types";
+import { Members } from "../store/buckets.ts";
 import type { TreeCommitStore } from "../store/index.ts";
+import { StoredValues } from "../store/storedValues.ts";
 import type { CommitStore, Reader } from "../store/types.ts";
 import { meteredContext } from "./context.ts";
 import { ChainError, isChainError, SDK } from "./errors.ts";
@@ -11,6 +13,8 @@ import { lastBlock } from "./system.ts";
 
 export interface QueryDeps {
   readonly store: CommitStore;
+  /** Of the same store. */
+  readonly committed: StateSource;
   readonly router: Router;
   readonly log: Logger;
   readonly chainId: string;
@@ -31,7 +35,7 @@ export function answerQuery(request: RequestQuery, deps: QueryDeps): ResponseQue
     if (handler === undefined) throw new ChainError(SDK.unknownRequest, `unknown query path: ${request.path}`);
     if (request.prove) throw new ChainError(SDK.invalidRequest, "only /store/<name>/key is proven");
     // The branch takes what a handler might write and is dropped.
-    const state = new State(stateAt(deps.store, height));
+    const state = new State(stateAt(deps, height));
     const ctx = meteredContext(lastBlock(state, deps.chainId), state, new LimitedGas(QUERY_GAS_LIMIT), []);
     return answer(height, NOTHING, handler(ctx, request.data));
   } catch (error) {
@@ -40,12 +44,13 @@ export function answerQuery(request: RequestQuery, deps: QueryDeps): ResponseQue
 }
 
 /** The last committed state, or that of an earlier height where the store keeps it. Throws `height_unavailable`. */
-function stateAt(store: CommitStore & Partial<Pick<TreeCommitStore, "readerAt">>, height: bigint): StateSource {
-  if (height === store.height()) return store;
-  if (store.readerAt === undefined) {
+function stateAt({ store, committed }: QueryDeps, height: bigint): StateSource {
+  if (height === store.height()) return committed;
+  const earlier: CommitStore & Partial<Pick<TreeCommitStore, "readerAt">> = store;
+  if (earlier.readerAt === undefined) {
     throw new KaratError("height_unavailable", "this store keeps the last height only", { height });
   }
-  return { reader: (name) => store.readerAt!(name, height) };
+  return { reader: (name) => new Members(new StoredValues(earlier.readerAt!(name, height))) };
 }
 
 function storeQuery(request: RequestQuery, { store }: QueryDeps, height: bigint): ResponseQuery | undefined {

@@ -1,9 +1,10 @@
+import { Committed } from "../store/committed.ts";
 import { Overlay } from "../store/overlay.ts";
-import type { Change, ChangeSet, Reader, Writer } from "../store/types.ts";
+import type { CommitStore, ValueReader, ValueWriter } from "../store/types.ts";
 
 /** Where a State reads what it has not written itself. */
 export interface StateSource {
-  reader(name: string): Reader;
+  reader(name: string): ValueReader;
 }
 
 /**
@@ -14,24 +15,25 @@ export class State implements StateSource {
   readonly #source: StateSource;
   readonly #overlays = new Map<string, Overlay>();
 
-  readonly #remember: boolean;
-
-  /** `remember`: see Overlay; for a source that stays as it is. */
-  constructor(source: StateSource, remember = false) {
+  constructor(source: StateSource) {
     this.#source = source;
-    this.#remember = remember;
   }
 
-  store(name: string): Writer {
+  /** Over what a store has committed. */
+  static of(store: CommitStore): State {
+    return new State(new Committed(store));
+  }
+
+  store(name: string): ValueWriter {
     let overlay = this.#overlays.get(name);
     if (overlay === undefined) {
-      overlay = new Overlay(this.#source.reader(name), this.#remember);
+      overlay = new Overlay(this.#source.reader(name));
       this.#overlays.set(name, overlay);
     }
     return overlay;
   }
 
-  reader(name: string): Reader {
+  reader(name: string): ValueReader {
     return this.store(name);
   }
 
@@ -46,13 +48,8 @@ export class State implements StateSource {
     }
   }
 
-  /** The writes for the commit store, only of stores that were written, in order of their names. */
-  changes(): ChangeSet {
-    const names = [...this.#overlays.keys()].sort();
-    return new Map<string, readonly Change[]>(
-      names
-        .filter((name) => this.#overlays.get(name)!.size > 0)
-        .map((name) => [name, this.#overlays.get(name)!.changes()]),
-    );
+  /** The writes by store, for Committed. */
+  get overlays(): ReadonlyMap<string, Overlay> {
+    return this.#overlays;
   }
 }

@@ -9,3 +9,12 @@ export const toBinary = (bytes: Uint8Array): string =>
 
 /** The same memory as a plain Uint8Array: a Buffer's `slice`, `toString` and equality differ, so none leaves the store. */
 export const plain = (bytes: Buffer): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+
+/** The bytes of a binary string, in memory of their own. */
+export const fromBinary = (binary: string): Uint8Array => {
+  // Keys are short: a loop beats the call.
+  if (binary.length > 64) return new Uint8Array(Buffer.from(binary, "latin1"));
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
+  return bytes;
+};

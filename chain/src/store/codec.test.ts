@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { ByteReader, ByteWriter, decodeNode, decodeVersion, encodeNode, encodeVersion } from "./codec.ts";
 import { code } from "./conformance.ts";
 import { Node, Ref } from "./iavl/node.ts";
-import { NodeCache } from "./nodeCache.ts";
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 const refArbitrary = fc
@@ -67,20 +66,5 @@ describe("records", () => {
     );
     const tooLong = Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 127);
     expect(code(() => new ByteReader(tooLong).uvarint())).toBe("corrupt_store");
-  });
-});
-
-describe("NodeCache", () => {
-  it("stays within its bytes and keeps what is read", () => {
-    const cache = new NodeCache(100_000);
-    const node = () => new Node(new Uint8Array(8), new Uint8Array(92), 1);
-    for (let id = 1; id <= 10_000; id++) {
-      cache.set(id, node());
-      cache.get(1);
-    }
-    expect(cache.size).toBeLessThanOrEqual(100_000 / 500);
-    expect(cache.get(1)).toBeDefined();
-    expect(cache.get(2)).toBeUndefined();
-    expect(cache.get(10_000)).toBeDefined();
   });
 });

@@ -2,11 +2,17 @@
  * Typed views on a module's store. Keys are a prefix byte and an order-preserving encoding, so that iteration order
  * is the order of the keys' meaning.
  */
-import type { Reader, Writer } from "./types.ts";
+import { fromBinary, toBinary } from "./bytes.ts";
+import type { ValueReader, ValueWriter } from "./types.ts";
+import { type Codec, Value } from "./value.ts";
 
-export interface Codec<T> {
-  encode(value: T): Uint8Array;
-  decode(bytes: Uint8Array): T;
+export { BUCKETS } from "./buckets.ts";
+export type { Codec } from "./value.ts";
+
+/** How something is written inside a key: as a binary string. */
+export interface KeyCodec<K> {
+  toKey(key: K): string;
+  fromKey(key: string): K;
 }
 
 /** The codec of a generated protobuf type. */
@@ -17,93 +23,104 @@ export function protoCodec<T>(type: {
   return { encode: (value) => type.encode(value).finish(), decode: (bytes) => type.decode(bytes) };
 }
 
+const scratch = new DataView(new ArrayBuffer(8));
+
 /** u64, big-endian: sorts as numbers. */
-export const u64: Codec<bigint> = {
+export const u64: Codec<bigint> & KeyCodec<bigint> = {
   encode(value) {
-    if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw new RangeError("u64 out of range");
+    checkU64(value);
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, value);
     return bytes;
   },
   decode: (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getBigUint64(0),
+  toKey(value) {
+    checkU64(value);
+    scratch.setBigUint64(0, value);
+    const at = (i: number) => scratch.getUint8(i);
+    return String.fromCharCode(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+  },
+  fromKey(key) {
+    for (let i = 0; i < 8; i++) scratch.setUint8(i, key.charCodeAt(i));
+    return scratch.getBigUint64(0);
+  },
 };
+
+function checkU64(value: bigint): void {
+  if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw new RangeError("u64 out of range");
+}
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
+/** Of these, characters and bytes are the same. */
+const ASCII = /^[ -~]*$/;
 
 /** Text without NUL, ended by NUL inside a compound key: sorts bytewise. */
-export const text: Codec<string> = {
+export const text: Codec<string> & KeyCodec<string> = {
   encode(value) {
-    const bytes = encoder.encode(value);
-    if (bytes.includes(0)) throw new RangeError("NUL in a key");
-    return bytes;
+    const encoded = encoder.encode(value);
+    if (encoded.includes(0)) throw new RangeError("NUL in a key");
+    return encoded;
   },
   decode: (bytes) => decoder.decode(bytes),
+  toKey: (value) => (ASCII.test(value) ? value : toBinary(text.encode(value))),
+  fromKey: (key) => (ASCII.test(key) ? key : text.decode(fromBinary(key))),
 };
 
-export const bytes: Codec<Uint8Array> = { encode: (value) => value, decode: (value) => value.slice() };
+export const bytes: Codec<Uint8Array> & KeyCodec<Uint8Array> = {
+  encode: (value) => value,
+  decode: (value) => value.slice(),
+  toKey: toBinary,
+  fromKey: fromBinary,
+};
 /** For sets: the key says it all. */
 export const nothing: Codec<true> = { encode: () => new Uint8Array([1]), decode: () => true };
 
 /** A compound key of a first part (u64, or text ended by NUL, or `width` bytes) and a second. */
-export function pair<A, B>(first: Codec<A>, second: Codec<B>, width?: number): Codec<readonly [A, B]> {
+export function pair<A, B>(first: KeyCodec<A>, second: KeyCodec<B>, width?: number): KeyCodec<readonly [A, B]> {
   const fixed = (first as unknown) === u64 ? 8 : width;
   return {
-    encode([a, b]) {
-      const head = first.encode(a);
+    toKey([a, b]) {
+      const head = first.toKey(a);
       if (fixed !== undefined && head.length !== fixed) throw new RangeError("first part of a key has the wrong width");
-      return fixed === undefined ? concat(head, Uint8Array.of(0), second.encode(b)) : concat(head, second.encode(b));
+      return fixed === undefined ? `${head}\0${second.toKey(b)}` : head + second.toKey(b);
     },
-    decode(key) {
-      const at = fixed ?? key.indexOf(0);
-      return [first.decode(key.subarray(0, at)), second.decode(key.subarray(fixed === undefined ? at + 1 : at))];
+    fromKey(key) {
+      const at = fixed ?? key.indexOf("\0");
+      return [first.fromKey(key.slice(0, at)), second.fromKey(key.slice(fixed === undefined ? at + 1 : at))];
     },
   };
 }
 
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
-
 /** The first key after all keys that begin with `prefix`; undefined when there is none (all 0xff). */
-export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
-  const end = prefix.slice();
-  for (let i = end.length - 1; i >= 0; i--) {
-    if (end[i] !== 0xff) {
-      end[i]!++;
-      return end.slice(0, i + 1);
-    }
+function prefixEnd(prefix: string): string | undefined {
+  for (let i = prefix.length - 1; i >= 0; i--) {
+    const last = prefix.charCodeAt(i);
+    if (last !== 0xff) return prefix.slice(0, i) + String.fromCharCode(last + 1);
   }
   return undefined;
 }
 
 /** One value. */
 export class Item<T> {
-  readonly #key: Uint8Array;
+  readonly #key: string;
   readonly #codec: Codec<T>;
 
   constructor(prefix: number, codec: Codec<T>) {
-    this.#key = Uint8Array.of(prefix);
+    this.#key = String.fromCharCode(prefix);
     this.#codec = codec;
   }
 
-  get(store: Reader): T | undefined {
-    const value = store.get(this.#key);
-    return value && this.#codec.decode(value);
+  get(store: ValueReader): T | undefined {
+    return store.value(this.#key)?.as(this.#codec);
   }
 
-  set(store: Writer, value: T): void {
-    store.set(this.#key, this.#codec.encode(value));
+  set(store: ValueWriter, value: T): void {
+    store.put(this.#key, Value.of(this.#codec, value));
   }
 
-  delete(store: Writer): void {
-    store.delete(this.#key);
+  delete(store: ValueWriter): void {
+    store.put(this.#key, undefined);
   }
 }
 
@@ -113,62 +130,62 @@ export interface Range<K> {
   /** Keys after this one only. */
   readonly after?: K;
   /** Encoded beginning that all keys must share (without the table's own prefix). */
-  readonly prefix?: Uint8Array;
+  readonly prefix?: string;
   readonly limit?: number;
   readonly reverse?: boolean;
 }
 
 /** Values by key, in key order. */
 export class Table<K, T> {
-  readonly #prefix: number;
-  readonly #key: Codec<K>;
-  readonly #value: Codec<T>;
+  readonly #prefix: string;
+  readonly #key: KeyCodec<K>;
+  readonly #codec: Codec<T>;
 
-  constructor(prefix: number, key: Codec<K>, value: Codec<T>) {
-    this.#prefix = prefix;
+  constructor(prefix: number, key: KeyCodec<K>, codec: Codec<T>) {
+    this.#prefix = String.fromCharCode(prefix);
     this.#key = key;
-    this.#value = value;
+    this.#codec = codec;
   }
 
   /** The full store key, for proofs. */
   keyOf(key: K): Uint8Array {
-    return concat(Uint8Array.of(this.#prefix), this.#key.encode(key));
+    return fromBinary(this.#binary(key));
   }
 
-  get(store: Reader, key: K): T | undefined {
-    const value = store.get(this.keyOf(key));
-    return value && this.#value.decode(value);
+  get(store: ValueReader, key: K): T | undefined {
+    return store.value(this.#binary(key))?.as(this.#codec);
   }
 
-  has(store: Reader, key: K): boolean {
-    return store.has(this.keyOf(key));
+  has(store: ValueReader, key: K): boolean {
+    return store.value(this.#binary(key)) !== undefined;
   }
 
-  set(store: Writer, key: K, value: T): void {
-    store.set(this.keyOf(key), this.#value.encode(value));
+  set(store: ValueWriter, key: K, value: T): void {
+    store.put(this.#binary(key), Value.of(this.#codec, value));
   }
 
-  delete(store: Writer, key: K): void {
-    store.delete(this.keyOf(key));
+  delete(store: ValueWriter, key: K): void {
+    store.put(this.#binary(key), undefined);
   }
 
   /** Entries in key order. Collect before writing to the same table inside the loop. */
-  *entries(store: Reader, range: Range<K> = {}): Generator<readonly [K, T]> {
-    const base = concat(Uint8Array.of(this.#prefix), range.prefix ?? new Uint8Array());
+  *entries(store: ValueReader, range: Range<K> = {}): Generator<readonly [K, T]> {
+    const base = this.#prefix + (range.prefix ?? "");
     const end = prefixEnd(base);
     const bound = range.from ?? range.after;
-    const begin = bound === undefined ? base : this.keyOf(bound);
+    const begin = bound === undefined ? base : this.#binary(bound);
     const bounds = range.reverse
       ? { start: base, ...(bound === undefined ? (end ? { end } : {}) : { end: begin }) }
       : { start: begin, ...(end ? { end } : {}) };
     let left = range.limit ?? Number.POSITIVE_INFINITY;
-    for (const [key, value] of store.iterate({ ...bounds, reverse: range.reverse ?? false })) {
-      const decoded = this.#key.decode(key.subarray(1));
-      if (!range.reverse && range.after !== undefined && range.from === undefined && equal(key, begin)) continue;
+    for (const [key, value] of store.values({ ...bounds, reverse: range.reverse ?? false })) {
+      if (!range.reverse && range.after !== undefined && range.from === undefined && key === begin) continue;
       if (left-- <= 0) return;
-      yield [decoded, this.#value.decode(value)];
+      yield [this.#key.fromKey(key.slice(1)), value.as(this.#codec)];
     }
   }
-}
 
-const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
+  #binary(key: K): string {
+    return this.#prefix + this.#key.toKey(key);
+  }
+}

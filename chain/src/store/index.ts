@@ -13,5 +13,5 @@ export {
   snapshotOffer,
 } from "./snapshot.ts";
 export { TreeCommitStore, type TreeStoreOptions } from "./treeStore.ts";
-export type { Change, ChangeSet, CommitStore, Proven, Range, Reader, Writer } from "./types.ts";
+export type { Change, ChangeSet, CommitStore, Proven, Range, Reader } from "./types.ts";
 export { verifyState } from "./verifyState.ts";

@@ -5,9 +5,11 @@ export const MAX_KEY_BYTES = 1024;
 /** Longest value in bytes: an entry has to fit into one snapshot chunk. */
 export const MAX_VALUE_BYTES = 8 * 1024 * 1024;
 
-export function checkKey(key: Uint8Array): void {
-  if (key.length === 0 || key.length > MAX_KEY_BYTES) {
-    throw new KaratError("invalid_key", `a key has 1 to ${MAX_KEY_BYTES} bytes`, { length: key.length });
+export const checkKey = (key: Uint8Array): void => checkKeyLength(key.length);
+
+export function checkKeyLength(length: number): void {
+  if (length === 0 || length > MAX_KEY_BYTES) {
+    throw new KaratError("invalid_key", `a key has 1 to ${MAX_KEY_BYTES} bytes`, { length });
   }
 }
 

@@ -12,9 +12,9 @@ import {
   heightKey,
   heightOfKey,
 } from "./codec.ts";
+import { GenerationCache } from "./generationCache.ts";
 import type { Node, Ref } from "./iavl/node.ts";
 import type { JournalRecord } from "./journal/write.ts";
-import { NodeCache } from "./nodeCache.ts";
 import type { Change, ChangeSet, Range, Reader } from "./types.ts";
 
 type Table = Database<Buffer, Uint8Array>;
@@ -55,7 +55,7 @@ export class LmdbBackend implements Backend {
   readonly #meta: Table;
   readonly #journal: Table;
   readonly #flat = new Map<string, { table: Table; reader: Reader }>();
-  readonly #cache: NodeCache;
+  readonly #cache: GenerationCache<number, Node>;
   readonly #pruneBudget: number;
   readonly #out = new ByteWriter();
   readonly #idKey = Buffer.alloc(8);
@@ -63,7 +63,7 @@ export class LmdbBackend implements Backend {
   #nextId = 1;
 
   constructor({ path, names, cacheBytes, pruneBudget }: LmdbBackendOptions) {
-    this.#cache = new NodeCache(cacheBytes);
+    this.#cache = new GenerationCache(cacheBytes, nodeCost);
     this.#pruneBudget = pruneBudget;
     this.#env = open<Buffer, Uint8Array>({
       path,
@@ -341,6 +341,9 @@ class FlatReader implements Reader {
     }
   }
 }
+
+/** Beside its bytes a cached node costs objects, two references with hashes, and the map's slot. */
+const nodeCost = (_id: number, { key, value }: Node): number => 400 + key.length + (value?.length ?? 0);
 
 function journalKey(kind: number, height: number, name: string): Buffer {
   const key = Buffer.alloc(JOURNAL_NAME_AT + name.length);

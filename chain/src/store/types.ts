@@ -1,3 +1,5 @@
+import type { Value } from "./value.ts";
+
 /** Ordered, read-only view of one store. Returned bytes are shared: nobody may change them. */
 export interface Reader {
   get(key: Uint8Array): Uint8Array | undefined;
@@ -12,12 +14,27 @@ export interface Range {
   reverse?: boolean;
 }
 
-/** A Reader that can be written. Bytes handed in are kept, not copied: the caller must not change them later. */
-export interface Writer extends Reader {
-  /** Throws KaratError `invalid_key` or `invalid_value` where a length limit (limits.ts) is broken. */
-  set(key: Uint8Array, value: Uint8Array): void;
-  /** Deleting what is not there is no error. */
-  delete(key: Uint8Array): void;
+/** Bounds of an iteration over binary keys; as in Range. */
+export interface KeyRange {
+  start?: string;
+  end?: string;
+  reverse?: boolean;
+}
+
+/**
+ * A store as the state machine sees it: values decoded, keys as binary strings, which have one character per byte and so sort
+ * as bytes do. What is handed out is shared: nobody may change it.
+ */
+export interface ValueReader {
+  value(key: string): Value | undefined;
+  /** Entries in order of their keys. */
+  values(range?: KeyRange): Iterable<readonly [key: string, value: Value]>;
+}
+
+/** A ValueReader that can be written. */
+export interface ValueWriter extends ValueReader {
+  /** Undefined deletes; deleting what is not there is no error. Throws KaratError `invalid_key`. */
+  put(key: string, value: Value | undefined): void;
 }
 
 /** Writes of one block by store name, in the order they shall be applied (sorted by key inside a store). value undefined = delete. */

@@ -127,7 +127,7 @@ export class LiveChain implements TrafficChain {
   }
 
   read<T>(run: (ctx: Context) => T): T {
-    const state = new State(this.#store);
+    const state = State.of(this.#store);
     return run(blockContext(lastBlock(state, CHAIN_ID), state));
   }
 

@@ -4,12 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sha256, utf8 } from "@karat/common";
 import { State } from "../../../chain/src/app/state.ts";
-import { bytes, nothing, pair, Table, u64 } from "../../../chain/src/store/collections.ts";
+import { BUCKETS, bytes, nothing, pair, Table, u64 } from "../../../chain/src/store/collections.ts";
+import { Committed } from "../../../chain/src/store/committed.ts";
 import { LmdbCommitStore } from "../../../chain/src/store/index.ts";
 
 const STORE = "inference";
 const records = new Table(1, bytes, bytes);
-const agenda = (prefix: number) => new Table(prefix, pair(u64, bytes), nothing);
+const agenda = (prefix: number) => new Table(BUCKETS + prefix, pair(u64, bytes), nothing);
 const deadlines = agenda(2);
 const payable = agenda(4);
 const expiring = agenda(5);
@@ -31,6 +32,7 @@ export class StateTraffic {
   readonly #options: StateTrafficOptions;
   readonly #path = mkdtempSync(join(tmpdir(), "karat-state-bench-"));
   readonly #store: LmdbCommitStore;
+  readonly #committed: Committed;
   readonly #value: Uint8Array;
 
   constructor(options: StateTrafficOptions) {
@@ -38,6 +40,7 @@ export class StateTraffic {
     this.#value = new Uint8Array(options.recordBytes);
     const journaled = options.journal ? [STORE] : [];
     this.#store = LmdbCommitStore.open({ path: this.#path, names: [STORE, "other"], journaled });
+    this.#committed = new Committed(this.#store);
   }
 
   get height(): bigint {
@@ -99,10 +102,10 @@ export class StateTraffic {
   }
 
   #block(work: (store: ReturnType<State["store"]>) => void): void {
-    const state = new State(this.#store, true);
+    const state = new State(this.#committed);
     work(state.store(STORE));
-    this.#store.stage(this.#store.height() + 1n, state.changes());
-    this.#store.commit();
+    this.#committed.stage(this.#store.height() + 1n, state.overlays);
+    this.#committed.commit();
   }
 
   #record(status: number, i: number): Uint8Array {

@@ -198,7 +198,7 @@ export class AppHarness {
       time: timeOf(this.#height),
       blockHash: new Uint8Array(),
     };
-    return run(blockContext(block, new State(this.store)));
+    return run(blockContext(block, State.of(this.store)));
   }
 
   /** The hash of a block of this harness, past or to come. */

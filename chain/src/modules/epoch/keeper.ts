@@ -1,7 +1,6 @@
 import type { epoch, participant } from "@karat/proto";
 import { compareBytes, drawWeight } from "@karat/rules";
 import type { Context, ValidatorUpdate } from "../../app/module.ts";
-import { createEpochCache } from "./cache.ts";
 import { beacons, currentNumber, epochs, STORE, validators } from "./keys.ts";
 import { isDrawn, restore, suspend } from "./transition.ts";
 
@@ -24,7 +23,7 @@ export interface CandidateFilter {
   readonly maxOutputPrice: bigint;
 }
 
-/** Epochs that are handed out are frozen and shared. */
+/** Epochs that are handed out are shared. */
 export interface EpochKeeper {
   /** Throws where genesis has not run. */
   current(ctx: Context): Epoch;
@@ -51,7 +50,7 @@ export interface EpochKeeper {
 }
 
 export function createEpochKeeper(): EpochKeeper {
-  const read = createEpochCache();
+  const read = (ctx: Context, number: bigint): Epoch | undefined => epochs.get(ctx.store(STORE), number);
 
   function change(ctx: Context, number: bigint, edit: (member: epoch.Member) => epoch.Member): void {
     const before = read(ctx, number);

@@ -64,7 +64,7 @@ export function govQueries(deps: GovDeps): Readonly<Record<string, QueryHandler>
     })),
 
     [`${SERVICE}/Votes`]: defineQuery(QueryVotesRequest, QueryVotesResponse, (ctx, { proposalId, pagination }) => {
-      const rows = votes.entries(ctx.store(STORE), { prefix: u64.encode(proposalId) });
+      const rows = votes.entries(ctx.store(STORE), { prefix: u64.toKey(proposalId) });
       const page = readPage(
         pagination,
         fromText(
@@ -85,7 +85,7 @@ export function govQueries(deps: GovDeps): Readonly<Record<string, QueryHandler>
       QueryDepositsRequest,
       QueryDepositsResponse,
       (ctx, { proposalId, pagination }) => {
-        const rows = deposits.entries(ctx.store(STORE), { prefix: u64.encode(proposalId) });
+        const rows = deposits.entries(ctx.store(STORE), { prefix: u64.toKey(proposalId) });
         const all = Array.from(rows, ([[, depositor], amount]) => ({ proposalId, depositor, amount: coinsOf(amount) }));
         const page = readPage(
           pagination,

@@ -1,6 +1,6 @@
 /** The store of the module: what lies under which key. An inference is named by its short id (`refOf`). */
 import { inference, sign } from "@karat/proto";
-import { nothing, pair, protoCodec, Table, u64 } from "../../store/collections.ts";
+import { BUCKETS, nothing, pair, protoCodec, Table, u64 } from "../../store/collections.ts";
 
 export const STORE = "inference";
 
@@ -8,7 +8,7 @@ export const STORE = "inference";
 export const records = new Table(1, u64, protoCodec(inference.Inference));
 
 /** Short ids by a height. An entry says that something is to be done about them. */
-const agenda = (prefix: number) => new Table(prefix, pair(u64, u64), nothing);
+const agenda = (prefix: number) => new Table(BUCKETS + prefix, pair(u64, u64), nothing);
 
 /** (deadline, ref) of every STARTED inference. */
 export const deadlines = agenda(2);

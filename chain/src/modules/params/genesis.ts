@@ -26,18 +26,16 @@ export function exportParams(keeper: ParamsKeeper, ctx: Context): unknown {
   const value = keeper.get(ctx);
   const pending = keeper.pending(ctx);
   return {
-    params: { ...zeros(value), ...(params.Params.toJSON(value) as object) },
+    params: { ...ZEROS, ...(params.Params.toJSON(value) as object) },
     ...(pending && { pending: params.Params.toJSON(pending) }),
     models: keeper.models(ctx).map((model) => params.Model.toJSON(model)),
   };
 }
 
 /** Proto JSON leaves zeros out, which an import would read as the default. */
-function zeros(value: params.Params): Record<string, number | string> {
-  return Object.fromEntries(
-    Object.entries(value).map(([name, number]) => [name, typeof number === "bigint" ? "0" : 0]),
-  );
-}
+const ZEROS = Object.fromEntries(
+  Object.entries(params.Params.create()).map(([name, zero]) => [name, typeof zero === "bigint" ? "0" : 0]),
+);
 
 function pick<T extends object>(value: T, names: ReadonlySet<string>): Partial<T> {
   return Object.fromEntries(Object.entries(value).filter(([name]) => names.has(name))) as Partial<T>;

@@ -10,4 +10,4 @@ export const standings = new Table(1, text, protoCodec(reputation.Standing));
 export const reputations = new Table(2, pair(text, text), protoCodec(reputation.Reputation));
 
 /** What the keys of all models of one operator begin with. */
-export const ofOperator = (operator: string): Uint8Array => Uint8Array.of(...text.encode(operator), 0);
+export const ofOperator = (operator: string): string => `${text.toKey(operator)}\0`;

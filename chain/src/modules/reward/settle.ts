@@ -1,6 +1,7 @@
 import { epochEmission } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
 import { addU64 } from "../../numeric/checked.ts";
+import { u64 } from "../../store/collections.ts";
 import { rewardsExpired, rewardsSettled } from "./events.ts";
 import type { RewardDeps } from "./expects.ts";
 import { ACCOUNT, COMMUNITY, dutyPools, firstOpen, minted, rows, STORE } from "./keys.ts";
@@ -45,14 +46,8 @@ function settle({ bank, params, epochs }: RewardDeps, ctx: Context, number: bigi
 
 /** Everybody who was counted in an epoch: members of it or of one near it, so no more than a few snapshots hold. */
 function rowsOf(ctx: Context, number: bigint) {
-  const entries = rows.entries(ctx.store(STORE), { from: [number, ""], prefix: epochPrefix(number) });
+  const entries = rows.entries(ctx.store(STORE), { prefix: u64.toKey(number) });
   return Array.from(entries, ([, row]) => row);
-}
-
-function epochPrefix(number: bigint): Uint8Array {
-  const prefix = new Uint8Array(8);
-  new DataView(prefix.buffer).setBigUint64(0, number);
-  return prefix;
 }
 
 /** After claim_epochs whole epochs in which they could be claimed, rewards go to the community and rows go away. */

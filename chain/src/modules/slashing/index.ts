@@ -2,6 +2,7 @@ import { fromBase64, sha256, toBase64 } from "@karat/common";
 import { slashing } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import type { Context, Module } from "../../app/module.ts";
+import { bytes } from "../../store/collections.ts";
 import { fromGenesisJson, genesisAmount, genesisList, genesisObject, invalidGenesis } from "../support/genesis.ts";
 import { defineMessage, requireAddress } from "../support/message.ts";
 import { defineQuery, found, queriedAddress } from "../support/query.ts";
@@ -105,7 +106,9 @@ function exportSlashing(ctx: Context): unknown {
     infos: Array.from(infos.entries(store), ([address, info]) => ({
       address: toBase64(address),
       info: slashing.SigningInfo.toJSON(info),
-      missed: Array.from(missed.entries(store, { prefix: address }), ([[, position]]) => position.toString()),
+      missed: Array.from(missed.entries(store, { prefix: bytes.toKey(address) }), ([[, position]]) =>
+        position.toString(),
+      ),
     })),
   };
 }
@@ -116,7 +119,7 @@ function invariants(ctx: Context): string[] {
   const broken: string[] = [];
   let noted = 0n;
   for (const [address, info] of infos.entries(store)) {
-    const count = BigInt(Array.from(missed.entries(store, { prefix: address })).length);
+    const count = BigInt(Array.from(missed.entries(store, { prefix: bytes.toKey(address) })).length);
     noted += count;
     if (count !== info.missed) broken.push(`${info.operator} has missed ${info.missed}, noted are ${count}`);
     if (info.tombstoned && !info.jailed) broken.push(`${info.operator} is tombstoned and free`);

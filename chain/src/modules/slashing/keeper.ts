@@ -1,6 +1,7 @@
 import { sha256 } from "@karat/common";
 import type { slashing } from "@karat/proto";
 import type { ConsensusFacts, Context } from "../../app/module.ts";
+import { bytes } from "../../store/collections.ts";
 import type { SlashingDeps } from "./expects.ts";
 import { changed, infos, missed, STORE } from "./keys.ts";
 import { isDown, isQuorum, newInfo, positionOf, type Rules } from "./transition.ts";
@@ -107,7 +108,10 @@ export function forget(
   info: slashing.SigningInfo,
 ): slashing.SigningInfo | undefined {
   const store = ctx.store(STORE);
-  const old = Array.from(missed.entries(store, { prefix: address, limit: FORGOTTEN_PER_BLOCK }), ([key]) => key);
+  const old = Array.from(
+    missed.entries(store, { prefix: bytes.toKey(address), limit: FORGOTTEN_PER_BLOCK }),
+    ([key]) => key,
+  );
   for (const key of old) missed.delete(store, key);
   const left = info.missed - BigInt(old.length);
   // A window of length 0 is never the present one: the next block comes back here.

@@ -7,12 +7,12 @@ import { sha256, utf8 } from "@karat/common";
 import { type ChainError, type ErrorKind, isChainError } from "../../app/errors.ts";
 import type { ChainEvent, ConsensusFacts, Context, GasMeter, Module } from "../../app/module.ts";
 import { Overlay } from "../../store/overlay.ts";
-import type { Reader, Writer } from "../../store/types.ts";
+import type { ValueReader, ValueWriter } from "../../store/types.ts";
 
 /** Of a block that nobody had to sign. */
 export const NO_FACTS: ConsensusFacts = { votes: [], misbehavior: [] };
 
-const nothingThere: Reader = { get: () => undefined, has: () => false, iterate: () => [] };
+const nothingThere: ValueReader = { value: () => undefined, values: () => [] };
 const freeGas: GasMeter = { limit: 0xffff_ffff_ffff_ffffn, used: 0n, consume: () => undefined };
 
 class Stores {
@@ -100,7 +100,7 @@ export class TestChain {
       time: { seconds: 1_700_000_000n + this.height, nanos: 0 },
       blockHash: sha256(utf8(`block ${this.height} of ${this.chainId}`)),
       gas: freeGas,
-      store: (name: string): Writer => stores.store(name),
+      store: (name: string): ValueWriter => stores.store(name),
       emit(type, attributes) {
         events.push({ type, attributes: Object.entries(attributes).map(([key, value]) => ({ key, value })) });
       },

@@ -1,7 +1,10 @@
 /** A journaled store as it was after an earlier block: the current entries, less what the blocks since then changed. */
 import { KaratError } from "@karat/common";
+import { fromBinary, toBinary } from "../bytes.ts";
 import { Overlay } from "../overlay.ts";
-import type { Range, Reader } from "../types.ts";
+import { StoredValues } from "../storedValues.ts";
+import type { KeyRange, Range, Reader } from "../types.ts";
+import { Value } from "../value.ts";
 import { EntryReader, entryValue, placeOf } from "./entry.ts";
 import type { Undo } from "./records.ts";
 
@@ -53,17 +56,22 @@ export class HistoryReader implements Reader {
   /** Throws `height_unavailable` where too much of the range has changed since. */
   *iterate(range: Range = {}): Generator<readonly [Uint8Array, Uint8Array]> {
     const { entries, undo, latest } = this.#deps;
-    const then = new Overlay(new EntryReader(entries));
+    const then = new Overlay(new StoredValues(new EntryReader(entries)));
     const height = this.#height;
     for (let later = latest; later > height; later--) {
       for (const [key, entry] of undo(later)?.range(range.start, range.end) ?? []) {
-        if (entry === undefined) then.delete(key);
-        else then.set(key, entryValue(entry));
+        then.put(toBinary(key), entry && Value.encoded(entryValue(entry)));
       }
       if (then.size > MAX_UNDONE) {
         throw new KaratError("height_unavailable", "too much has changed since this height", { height, latest });
       }
     }
-    yield* then.iterate(range);
+    for (const [key, value] of then.values(keyRangeOf(range))) yield [fromBinary(key), value.bytes];
   }
 }
+
+const keyRangeOf = ({ start, end, reverse = false }: Range): KeyRange => ({
+  ...(start && { start: toBinary(start) }),
+  ...(end && { end: toBinary(end) }),
+  reverse,
+});
