@@ -412,7 +412,7 @@ test("proposals, votes and deposits are listed, and an exported chain imports to
 test("of the decided proposals the newest stay, the open ones all", () => {
   const ctx = blockContext(
     { chainId: "karat-gov", height: 50n, time: { seconds: 0n, nanos: 0 }, blockHash: new Uint8Array() },
-    new State(new MemoryCommitStore(STORES)),
+    State.of(new MemoryCommitStore(STORES)),
   );
   const store = ctx.store(STORE);
   const newest = 1n + KEPT_PROPOSALS;
