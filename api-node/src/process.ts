@@ -80,7 +80,7 @@ export async function startNode(
   const compactor = new RecordCompactor(view, (address) => view.client.query.account(address));
   const writer = new RecordWriter({
     outbox,
-    sender: () => (sender ??= new TxSender({ client: view.client, privateKey, log })),
+    sender: () => (sender ??= new TxSender({ client: view.client, privateKey, log, follower: view })),
     compact: (batch) => compactor.compact(batch),
     chainId: () => view.chainId,
     operator,

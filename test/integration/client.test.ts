@@ -164,7 +164,7 @@ describe("the block follower", () => {
     const found = await client.txSearch(`message.action='/cosmos.bank.v1beta1.MsgSend'`);
     const block = await client.block(found[0]!.height);
     expect(block.txs[0]).toMatchObject({ code: 0, hash: found[0]!.hash });
-    expect(block.txs[0]?.messages[0]?.typeUrl).toBe("/cosmos.bank.v1beta1.MsgSend");
+    expect(client.messagesOf(block.txs[0]!.bytes)[0]?.typeUrl).toBe("/cosmos.bank.v1beta1.MsgSend");
   });
 });
 

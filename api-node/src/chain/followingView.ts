@@ -90,7 +90,7 @@ export class FollowingView implements ChainView {
     while (!this.#beacons.has(height) && height > this.#height) {
       const left = until - performance.now();
       if (left <= 0 || this.#stop.signal.aborted) return undefined;
-      await this.#nextBlock(left);
+      await this.nextBlock(left);
     }
     return this.#beacons.get(height);
   }
@@ -122,6 +122,22 @@ export class FollowingView implements ChainView {
   onBlock(listener: (block: FollowedBlock) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves with the next block, after `withinMs`, or when the signal is aborted. */
+  async nextBlock(withinMs: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return;
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", wake);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, withinMs);
+      signal?.addEventListener("abort", wake);
+      this.#waiting.add(wake);
+    });
   }
 
   #known(): State {
@@ -236,18 +252,6 @@ export class FollowingView implements ChainView {
     for (const height of this.#beacons.keys()) if (height < oldest) this.#beacons.delete(height);
   }
 
-  /** Resolves with the next block, or after `timeoutMs`. */
-  async #nextBlock(timeoutMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, timeoutMs);
-      this.#waiting.add(wake);
-    });
-  }
 }
 
 const unavailable = (): KaratError =>

@@ -62,7 +62,7 @@ export class RecordWriter {
   readonly #stop = new AbortController();
 
   constructor(options: WriterOptions) {
-    const bounds = { batchRecords: 64, lingerMs: 150, maxRecords: 512, maxBytes: 768 * 1024 };
+    const bounds = { batchRecords: 512, lingerMs: 20, maxRecords: 512, maxBytes: 768 * 1024 };
     this.#options = { ...bounds, onBatch: () => undefined, ...options };
   }
 

@@ -1,9 +1,10 @@
 import { decodeTxRaw, type EncodeObject, type Registry } from "@cosmjs/proto-signing";
 import { fromTendermintEvent } from "@cosmjs/stargate";
-import { Comet38Client, HttpClient } from "@cosmjs/tendermint-rpc";
+import { Comet38Client } from "@cosmjs/tendermint-rpc";
 import { KaratError, messageOf, sha256, toHex } from "@karat/common";
 import { createKaratRegistry } from "@karat/proto";
 import { ChainQueries } from "./queries.ts";
+import { RpcConnection } from "./rpcConnection.ts";
 
 export interface ChainEvent {
   readonly type: string;
@@ -16,8 +17,6 @@ export interface FollowedTx {
   readonly bytes: Uint8Array;
   /** 0 when it succeeded. */
   readonly code: number;
-  /** Known message types decoded; others are left out. */
-  readonly messages: readonly EncodeObject[];
   readonly events: readonly ChainEvent[];
 }
 
@@ -58,7 +57,7 @@ export class ChainClient {
   }
 
   static async connect(rpcUrl: string, options: { readonly timeoutMs?: number } = {}): Promise<ChainClient> {
-    const comet = Comet38Client.create(new HttpClient(rpcUrl, options.timeoutMs ?? 5_000));
+    const comet = Comet38Client.create(new RpcConnection(rpcUrl, options.timeoutMs ?? 5_000));
     const status = await reach(() => comet.status());
     return new ChainClient(comet, status.nodeInfo.network);
   }
@@ -94,7 +93,6 @@ export class ChainClient {
           hash: hashOf(bytes),
           bytes,
           code: result?.code ?? 0,
-          messages: this.#messagesOf(bytes),
           events: (result?.events ?? []).map(fromTendermintEvent),
         };
       }),
@@ -130,14 +128,6 @@ export class ChainClient {
 
   /** Decoded messages of a transaction, those of unknown types left out. */
   messagesOf(tx: Uint8Array): EncodeObject[] {
-    return this.#messagesOf(tx);
-  }
-
-  close(): void {
-    this.#comet.disconnect();
-  }
-
-  #messagesOf(tx: Uint8Array): EncodeObject[] {
     try {
       return decodeTxRaw(tx).body.messages.flatMap(({ typeUrl, value }) =>
         this.#registry.lookupType(typeUrl) ? [{ typeUrl, value: this.#registry.decode({ typeUrl, value }) }] : [],
@@ -145,6 +135,10 @@ export class ChainClient {
     } catch {
       return []; // a block may hold bytes that are no transaction; they failed there too
     }
+  }
+
+  close(): void {
+    this.#comet.disconnect();
   }
 }
 

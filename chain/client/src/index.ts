@@ -7,4 +7,12 @@ export { type BlockCursor, type FollowOptions, followBlocks } from "./followBloc
 export * from "./proofs/index.ts";
 export { type AccountState, ChainQueries } from "./queries.ts";
 export { type Signed, signMessage, verifyBytes, verifyMessage } from "./signing.ts";
-export { isTransient, type SendOptions, type SentTx, type SignedTx, TxSender } from "./txSender.ts";
+export {
+  type BlockFollower,
+  isTransient,
+  type SendOptions,
+  type SentTx,
+  type SignedTx,
+  TxSender,
+  type TxSenderOptions,
+} from "./txSender.ts";

@@ -52,6 +52,26 @@ export interface SentTx extends TxResult {
   readonly responses: readonly Uint8Array[];
 }
 
+/** For one that follows the blocks anyway: then the chain is asked for a transaction once a block, not several times a second. */
+export interface BlockFollower {
+  /** Newest known height. */
+  height(): bigint;
+  /** Resolves with the next block, after `withinMs`, or when the signal is aborted. */
+  nextBlock(withinMs: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface TxSenderOptions {
+  readonly client: ChainClient;
+  readonly privateKey: Uint8Array;
+  readonly log: Logger;
+  readonly follower?: BlockFollower;
+}
+
+const POLL_MS = 200;
+/** No transaction is asked for before a block has come, unless that takes so long; then more often, for nodes index a block a moment later. */
+const FIRST_WAIT_MS = 2_000;
+const NEXT_WAIT_MS = 500;
+
 /**
  * The one writer of a key: transactions go out one after another with the right sequence. Throws KaratError
  * `tx_refused` (data: code, codespace, log), `tx_expired` when the timeout height passed without it,
@@ -62,12 +82,14 @@ export class TxSender {
   readonly #client: ChainClient;
   readonly #privateKey: Uint8Array;
   readonly #log: Logger;
+  readonly #follower: BlockFollower | undefined;
   readonly #registry: Registry = createKaratRegistry();
   #account: { accountNumber: bigint; sequence: bigint } | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(options: { readonly client: ChainClient; readonly privateKey: Uint8Array; readonly log: Logger }) {
+  constructor(options: TxSenderOptions) {
     this.#client = options.client;
+    this.#follower = options.follower;
     this.#privateKey = options.privateKey;
     this.#log = options.log;
     this.address = addressOfKey(publicKeyOf(options.privateKey));
@@ -82,10 +104,17 @@ export class TxSender {
 
   /** Whether a transaction sent earlier is in: its result, `pending` while it still can be, `expired` when it never will. */
   async outcome(hash: string, timeoutHeight: bigint): Promise<SentTx | "pending" | "expired"> {
-    const { height } = await this.#client.status();
     const found = await this.#client.tx(hash);
     if (found) return sent(found);
-    return height > timeoutHeight ? "expired" : "pending";
+    const height = await this.#height();
+    if (height <= timeoutHeight) return "pending";
+    // It may have come in between the two questions.
+    const late = await this.#client.tx(hash);
+    return late ? sent(late) : "expired";
+  }
+
+  async #height(): Promise<bigint> {
+    return this.#follower?.height() ?? (await this.#client.status()).height;
   }
 
   async #send(messages: readonly EncodeObject[], options: SendOptions): Promise<SentTx> {
@@ -121,8 +150,7 @@ export class TxSender {
     this.#account ??= await this.#readAccount();
     const { accountNumber, sequence } = this.#account;
     const gas = options.gas ?? 10_000_000n;
-    const { height } = await this.#client.status();
-    const timeoutHeight = height + (options.timeoutBlocks ?? 20n);
+    const timeoutHeight = (await this.#height()) + (options.timeoutBlocks ?? 20n);
     const fee = BigInt(Math.ceil(Number(gas) * (options.gasPrice ?? 0)));
     const bodyBytes = this.#registry.encode({
       typeUrl: "/cosmos.tx.v1beta1.TxBody",
@@ -144,6 +172,7 @@ export class TxSender {
   }
 
   async #included(tx: SignedTx, signal?: AbortSignal): Promise<SentTx> {
+    await this.#follower?.nextBlock(FIRST_WAIT_MS, signal);
     for (;;) {
       const outcome = await this.outcome(tx.hash, tx.timeoutHeight);
       if (outcome === "expired") {
@@ -162,7 +191,9 @@ export class TxSender {
           hash: tx.hash,
         });
       }
-      await sleep(200, undefined, signal ? { signal } : {});
+      if (this.#follower) await this.#follower.nextBlock(NEXT_WAIT_MS, signal);
+      else await sleep(POLL_MS, undefined, signal ? { signal } : {});
+      signal?.throwIfAborted();
     }
   }
 
