@@ -225,7 +225,7 @@ function idStore(database: NodeDatabase): IdStore {
   const ids = database.open<bigint>("executed");
   return {
     load: () => [...ids.getRange()].map(({ key, value }) => [key, value] as const),
-    put: (id, anchorHeight) => void ids.put(id, anchorHeight),
-    delete: (id) => void ids.remove(id),
+    put: (id, anchorHeight) => database.soon(() => void ids.put(id, anchorHeight)),
+    delete: (id) => database.soon(() => void ids.remove(id)),
   };
 }

@@ -251,7 +251,6 @@ export class FollowingView implements ChainView {
     const oldest = this.#height - this.#known().params.maxAnchorAge - 10n;
     for (const height of this.#beacons.keys()) if (height < oldest) this.#beacons.delete(height);
   }
-
 }
 
 const unavailable = (): KaratError =>

@@ -5,8 +5,8 @@ import {
   canonicalJson,
   compareBytes,
   cost,
+  hashOfCanonical,
   isRuleError,
-  requestHash,
   type SamplingParams,
   type SanitizedRequest,
   samplingOf,
@@ -14,7 +14,7 @@ import {
 } from "@karat/rules";
 import { type Candidate, drawExecutors } from "../chain/candidates.ts";
 import type { ChainView } from "../chain/view.ts";
-import type { ErrorObject, ExecuteRequest } from "./protocol.ts";
+import type { ErrorObject, ExecuteRequest, OpenedRequest } from "./protocol.ts";
 
 /** How long an executor waits for a beacon that its transfer agent has already seen. */
 const BEACON_WAIT_MS = 2_000;
@@ -43,10 +43,7 @@ export async function checkRequest(
   sender: string,
   request: ExecuteRequest,
 ): Promise<CheckedRequest> {
-  const { message: authorization, inferenceId: orderId } = openAuthorization(request.authorization, request.signature);
-  if (authorization.chainId !== view.chainId) throw refuse("chain_id");
-  if (authorization.transferAgent !== sender) throw refuse("transfer_agent");
-  const sanitized = authorizedRequest(authorization, request.request);
+  const { authorization, orderId, sanitized } = request.opened ?? openRequest(view, sender, request);
 
   const { anchorHeight } = authorization;
   const beacon = await view.awaitBeacon(anchorHeight, BEACON_WAIT_MS);
@@ -72,6 +69,14 @@ export async function checkRequest(
   return { authorization, orderId, inferenceId, prefix: prefix ?? [], sanitized, beacon, self };
 }
 
+/** Throws KaratError unless the client authorized this request, for this transfer agent. */
+function openRequest(view: ChainView, sender: string, request: ExecuteRequest): OpenedRequest {
+  const { message: authorization, inferenceId: orderId } = openAuthorization(request.authorization, request.signature);
+  if (authorization.chainId !== view.chainId) throw refuse("chain_id");
+  if (authorization.transferAgent !== sender) throw refuse("transfer_agent");
+  return { authorization, orderId, sanitized: authorizedRequest(authorization, request.request) };
+}
+
 /** The id under which a part of an order is recorded: the order's own for an answer from its beginning. */
 export function partId(
   part: Omit<ContinuedPart, "prefix"> & { readonly prefix: readonly number[] | undefined },
@@ -90,7 +95,7 @@ function authorizedRequest(authorization: sign.RequestAuthorization, text: strin
     if (isKaratError(error) || isRuleError(error)) throw error;
     throw refuse("request");
   }
-  if (compareBytes(requestHash(sanitized), authorization.requestHash) !== 0) throw refuse("request_hash");
+  if (compareBytes(hashOfCanonical(text), authorization.requestHash) !== 0) throw refuse("request_hash");
   if (sanitized.model !== authorization.model) throw refuse("model");
   const authorized = authorization.sampling;
   const asked = samplingOf(sanitized);

@@ -1,5 +1,5 @@
 import { signMessage } from "@karat/client";
-import { isKaratError, KaratError, type Logger, toHex } from "@karat/common";
+import { isKaratError, KaratError, type Logger, signDigest, toHex } from "@karat/common";
 import { inference, sign } from "@karat/proto";
 import { type ArtifactCoding, constraintOf, samplingSeed } from "@karat/rules";
 import type { ChainView } from "../chain/view.ts";
@@ -15,8 +15,8 @@ import {
   finishRecord,
   type RecordedAnswer,
   recordedAnswer,
-  responseReceipt,
-  rootOf,
+  type Statement,
+  statementWithRoot,
 } from "./finish.ts";
 import type { GenerateBody, MlEnd, MlLine, MlModel, MlNode, MlStart } from "./mlNode.ts";
 import type { Lease, MlPool } from "./mlPool.ts";
@@ -57,6 +57,7 @@ export class Execution {
   #promisedTokens = 0;
   #deadlineHeight = 0n;
   #recorded = false;
+  #saved: Promise<unknown> = Promise.resolve();
 
   constructor(modules: ExecutionModules, checked: CheckedRequest, request: ExecuteRequest, signal: AbortSignal) {
     this.#modules = modules;
@@ -75,6 +76,11 @@ export class Execution {
   /** True once a finish is on its way to the chain. */
   get recorded(): boolean {
     return this.#recorded;
+  }
+
+  /** Resolves when what was recorded is safe on this machine. */
+  get saved(): Promise<unknown> {
+    return this.#saved;
   }
 
   /** Tries one ML node after another until one has begun to answer; afterwards there is no other. */
@@ -112,7 +118,7 @@ export class Execution {
   async close(): Promise<void> {
     if (this.#recorded || this.#tokens.length === 0) return;
     const { authorization, inferenceId } = this.#checked;
-    await this.#record(
+    this.#record(
       cancelledAnswer({
         coding: this.#coding,
         inferenceId,
@@ -124,13 +130,14 @@ export class Execution {
         tokens: this.#tokens,
       }),
     );
+    await this.#saved;
   }
 
   async *#answer(lease: Lease): AsyncGenerator<ExecuteLine> {
     const lines = lease.node.generate(this.#body(), this.#signal);
     try {
       for await (const next of lines) {
-        const line = await this.#translate(next, lease.model);
+        const line = this.#translate(next, lease.model);
         if (line) yield line;
         if (line?.type === "end") return;
       }
@@ -140,7 +147,7 @@ export class Execution {
     }
   }
 
-  async #translate(line: MlLine, model: MlModel): Promise<ReceiptLine | TokenLine | EndLine | undefined> {
+  #translate(line: MlLine, model: MlModel): ReceiptLine | TokenLine | EndLine | undefined {
     switch (line.type) {
       case "start":
         this.#start = line;
@@ -148,7 +155,7 @@ export class Execution {
         this.#receipt = this.#promise(line.prompt_tokens);
         return this.#receipt;
       case "token": {
-        if (this.#tokens.push(line) === 1 && !this.#request.prefix) await this.#recordStart(this.#patience());
+        if (this.#tokens.push(line) === 1 && !this.#request.prefix) this.#recordStart(this.#patience());
         const { authorization, sanitized, prefix } = this.#checked;
         if (prefix.length + this.#tokens.length > authorization.maxOutputTokens) {
           throw new KaratError("engine_failed", "The ML node gave more tokens than were asked for.");
@@ -156,7 +163,7 @@ export class Execution {
         return { ...line, top: line.top.slice(0, topLogprobs(sanitized)) };
       }
       case "end":
-        return await this.#end(line, model);
+        return this.#end(line, model);
       case "error":
         throw new KaratError(line.error.code ?? "engine_failed", line.error.message);
       default:
@@ -164,12 +171,10 @@ export class Execution {
     }
   }
 
-  async #end(line: MlEnd, model: MlModel): Promise<EndLine> {
-    const { view, identity } = this.#modules;
+  #end(line: MlEnd, model: MlModel): EndLine {
     const answer = recordedAnswer(line, this.#start!.prompt_hash);
     this.#modules.ml.learnCoding(model, answer.artifact, answer.tokenIds.length);
-    const record = await this.#record(answer);
-    const response = responseReceipt(view.chainId, record, identity.privateKey);
+    const statement = this.#record(answer);
     return {
       type: "end",
       finish_reason: line.finish_reason,
@@ -178,8 +183,8 @@ export class Execution {
       text: line.text,
       prompt_hash: this.#start!.prompt_hash,
       artifact: line.artifact,
-      response: response.bytes,
-      response_signature: response.signature,
+      response: statement.bytes,
+      response_signature: signDigest(statement.root, this.#modules.identity.privateKey),
     };
   }
 
@@ -228,27 +233,35 @@ export class Execution {
     return { type: "busy", signature: signMessage("busy", message, identity.privateKey).signature };
   }
 
-  async #record(answer: RecordedAnswer): Promise<inference.FinishRecord> {
+  /** Begins to record; `saved` says when it is done. */
+  #record(answer: RecordedAnswer): Statement {
     const { records, payloads, view } = this.#modules;
     const { inferenceId, authorization } = this.#checked;
     const record = finishRecord(this.#origin(), answer);
+    const statement = statementWithRoot(view.chainId, record);
+    const saving: Promise<void>[] = [];
     this.#recorded = true;
     // The chain takes no records of continued parts yet (docs/adr); what they are checked by is kept all the same.
     if (!this.#request.prefix) {
       // A whole answer takes its start along.
       const wait = answer.finishReason === "cancelled" ? this.#patience() : 0n;
-      await this.#recordStart(wait);
-      await records.add({
+      this.#recordStart(wait);
+      const finish = records.add({
         kind: "finish",
         inferenceId,
         record: encodeForChain(record, authorization.recording, view.params().maxInlineBytes),
         deadlineHeight: this.#deadlineHeight,
         ...(wait > 0n && { notBefore: view.height() + wait }),
       });
+      saving.push(finish);
     }
     const request = { hash: authorization.requestHash, canonical: this.#request.request };
-    await payloads.put(...finishPayloads(request, rootOf(view.chainId, record), record));
-    return record;
+    saving.push(payloads.put(...finishPayloads(request, statement.root, record)));
+    this.#saved = Promise.all(saving);
+    this.#saved.catch((error) =>
+      this.#modules.log.error({ error: describeError(error) }, "A finish was not recorded."),
+    );
+    return statement;
   }
 
   #origin(): AnswerOrigin {
@@ -266,10 +279,10 @@ export class Execution {
   }
 
   /** The start that this executor has promised: recorded by itself, so that its transaction stands for its signature. */
-  async #recordStart(afterBlocks: bigint): Promise<void> {
+  #recordStart(afterBlocks: bigint): void {
     const { records, view } = this.#modules;
     const { inferenceId, authorization } = this.#checked;
-    await records.add({
+    records.addSoon({
       kind: "start",
       inferenceId,
       record: this.#startRecord(),

@@ -1,5 +1,4 @@
-import type { Signed } from "@karat/client";
-import { fromBase64, fromHex, sha256, signDigest, utf8 } from "@karat/common";
+import { fromBase64, fromHex, sha256, utf8 } from "@karat/common";
 import { inference, sign, statementOf } from "@karat/proto";
 
 import type { Payload } from "../payloads/payload.ts";
@@ -94,12 +93,14 @@ export function finishPayloads(
   ];
 }
 
-/** The root by which the chain knows an answer. */
-export const rootOf = (chainId: string, record: inference.FinishRecord): Uint8Array =>
-  sha256(statementOf(chainId, record));
+/** What the executor states of its answer, and the root by which the chain knows it: what is signed. */
+export interface Statement {
+  /** Encoded sign.v1.ResponseReceipt. */
+  readonly bytes: Uint8Array;
+  readonly root: Uint8Array;
+}
 
-/** The executor's signed statement of what it sent. */
-export function responseReceipt(chainId: string, record: inference.FinishRecord, key: Uint8Array): Signed {
+export function statementWithRoot(chainId: string, record: inference.FinishRecord): Statement {
   const bytes = statementOf(chainId, record);
-  return { bytes, signature: signDigest(sha256(bytes), key) };
+  return { bytes, root: sha256(bytes) };
 }

@@ -16,6 +16,7 @@ export interface LocalExecutorModules extends ExecutionModules {
 
 /** This participant's own executor: checks the order, gives a receipt, has an ML node compute, records the finish. */
 export class LocalExecutor implements Executor {
+  readonly own = true;
   readonly #modules: LocalExecutorModules;
   readonly #holds: Holds;
   /** By transfer agent; senders are registered participants. */
@@ -27,11 +28,20 @@ export class LocalExecutor implements Executor {
   }
 
   execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<ExecuteLine> {
-    return this.executeFor(this.#modules.identity.operator, request, signal);
+    return this.#execute(this.#modules.identity.operator, request, signal);
   }
 
-  /** `sender` is the transfer agent, as its signed request proved. */
-  async *executeFor(sender: string, request: ExecuteRequest, signal: AbortSignal): AsyncGenerator<ExecuteLine> {
+  /** `sender` is the transfer agent, as its signed request proved. What it is told is recorded here already. */
+  executeFor(sender: string, request: ExecuteRequest, signal: AbortSignal): AsyncGenerator<ExecuteLine> {
+    return this.#execute(sender, request, signal, true);
+  }
+
+  async *#execute(
+    sender: string,
+    request: ExecuteRequest,
+    signal: AbortSignal,
+    recordsFirst = false,
+  ): AsyncGenerator<ExecuteLine> {
     const { view, identity, executed, log } = this.#modules;
     let claimed: Uint8Array | undefined;
     try {
@@ -49,7 +59,10 @@ export class LocalExecutor implements Executor {
       const { client } = authorization;
       const hold = this.#holds.take(client, worst, await view.deposit(client, worst + this.#holds.of(client)));
       try {
-        yield* run.lines();
+        for await (const line of run.lines()) {
+          if (recordsFirst && line.type === "end") await run.saved;
+          yield line;
+        }
       } finally {
         await run.close();
         if (run.recorded) hold.begun();

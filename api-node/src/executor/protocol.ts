@@ -1,4 +1,6 @@
 import type { TextToken } from "@karat/common/openai";
+import type { sign } from "@karat/proto";
+import type { SanitizedRequest } from "@karat/rules";
 
 /** Why a place in the draw was passed over; goes into the StartRecord. */
 export interface SkippedAttempt {
@@ -22,6 +24,16 @@ export interface ExecuteRequest {
    * inference of its own, under `continuationId`.
    */
   readonly prefix?: readonly number[];
+  /** Set by the transfer agent of the same process: what it has signed and hashed itself is not opened and hashed again. */
+  readonly opened?: OpenedRequest;
+}
+
+/** An authorization whose signature holds, and the request whose hash it names. */
+export interface OpenedRequest {
+  readonly authorization: sign.RequestAuthorization;
+  /** SHA-256 of the authorization. */
+  readonly orderId: Uint8Array;
+  readonly sanitized: SanitizedRequest;
 }
 
 export interface ErrorObject {
@@ -69,5 +81,7 @@ export type ExecuteLine =
  * line (`unreachable` when nobody answers). Aborting the signal cancels the computation at the next token.
  */
 export interface Executor {
+  /** It is this process's own: its signatures are not checked here, and its records are committed with the transfer agent's. */
+  readonly own: boolean;
   execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<ExecuteLine>;
 }

@@ -26,13 +26,19 @@ export class PayloadStore implements PayloadSink {
   /** By time of arrival and hash. */
   readonly #arrivals: Database<Entry, string>;
   #size = 0;
+  /** Arrival of the oldest that is kept. */
+  #oldest: string | undefined;
+  #sweeping = false;
 
   constructor(database: NodeDatabase, options: PayloadStoreOptions) {
     const defaults = { quotaBytes: 1024 ** 3, retentionMs: 7 * 24 * 3_600_000, now: () => Date.now() };
     this.#options = { ...defaults, ...options };
     this.#bytes = database.open("payloads");
     this.#arrivals = database.open("payload-arrivals");
-    for (const { value } of this.#arrivals.getRange()) this.#size += value.size;
+    for (const { key, value } of this.#arrivals.getRange()) {
+      this.#size += value.size;
+      this.#oldest ??= key;
+    }
   }
 
   /** Bytes kept. */
@@ -49,30 +55,45 @@ export class PayloadStore implements PayloadSink {
     const fitting = payloads.filter(({ bytes }) => bytes.length <= Math.min(quotaBytes, MAX_PAYLOAD_BYTES));
     if (fitting.length < payloads.length) log.warn({ count: payloads.length }, "A payload is too large to be kept.");
     try {
-      await this.#bytes.transaction(() => {
-        for (const { hash, bytes } of fitting) {
-          const key = toHex(hash);
-          if (this.#bytes.doesExist(key)) continue;
-          void this.#bytes.put(key, bytes);
-          void this.#arrivals.put(arrivalKey(now(), key), { hash: key, size: bytes.length });
-          this.#size += bytes.length;
-        }
-        this.#sweep();
-      });
+      // Writes of one turn are one commit.
+      const writes: Promise<boolean>[] = [];
+      for (const { hash, bytes } of fitting) {
+        const key = toHex(hash);
+        if (this.#bytes.doesExist(key)) continue;
+        const arrival = arrivalKey(now(), key);
+        writes.push(this.#bytes.put(key, bytes), this.#arrivals.put(arrival, { hash: key, size: bytes.length }));
+        this.#size += bytes.length;
+        this.#oldest ??= arrival;
+      }
+      await Promise.all(writes);
+      await this.#sweep();
     } catch (error) {
       log.error({ error: messageOf(error) }, "A payload could not be kept.");
     }
   }
 
-  /** Removes what is over time or over the quota, oldest first. Runs within a transaction. */
-  #sweep(): void {
+  /** Removes what is over time or over the quota, oldest first; one sweep at a time. */
+  async #sweep(): Promise<void> {
     const { quotaBytes, retentionMs, now } = this.#options;
     const expired = arrivalKey(now() - retentionMs, "");
-    for (const { key, value } of this.#arrivals.getRange({ limit: SWEEP })) {
-      if (key >= expired && this.#size <= quotaBytes) return;
-      void this.#arrivals.remove(key);
-      void this.#bytes.remove(value.hash);
-      this.#size -= value.size;
+    const isOver = (arrival: string): boolean => arrival < expired || this.#size > quotaBytes;
+    if (this.#sweeping || this.#oldest === undefined || !isOver(this.#oldest)) return;
+    this.#sweeping = true;
+    try {
+      const removals: Promise<boolean>[] = [];
+      this.#oldest = undefined;
+      for (const { key, value } of this.#arrivals.getRange({ limit: SWEEP })) {
+        if (!isOver(key)) {
+          this.#oldest = key;
+          break;
+        }
+        removals.push(this.#arrivals.remove(key), this.#bytes.remove(value.hash));
+        this.#size -= value.size;
+        this.#oldest = key;
+      }
+      await Promise.all(removals);
+    } finally {
+      this.#sweeping = false;
     }
   }
 }

@@ -25,7 +25,7 @@ export class RemoteExecutors {
   }
 
   of({ member }: Candidate): Executor {
-    return { execute: (request, signal) => this.#execute(member.operator, member.url, request, signal) };
+    return { own: false, execute: (request, signal) => this.#execute(member.operator, member.url, request, signal) };
   }
 
   async close(): Promise<void> {

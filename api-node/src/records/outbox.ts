@@ -41,15 +41,21 @@ export interface Pending {
 
 const MAX_ENTRIES = 100_000;
 const MAX_DEAD_LETTERS = 10_000;
+/** Entries that are kept in memory as well: nearly all are sent and gone within seconds. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
 
 /** Records that are not on chain yet. LMDB is the truth; what the queue holds are only notices that point here. */
 export class Outbox implements RecordSink {
+  readonly #database: NodeDatabase;
   readonly #entries: Database<OutboxEntry, string>;
   readonly #dead: Database<DeadLetter, string>;
   readonly #pending = new Map<string, Pending>();
+  readonly #held = new Map<string, OutboxEntry>();
+  #heldBytes = 0;
   readonly #onAdded = new Set<() => void>();
 
   constructor(database: NodeDatabase) {
+    this.#database = database;
     this.#entries = database.open("outbox");
     this.#dead = database.open("dead-letters");
     for (const { key, value } of this.#entries.getRange()) this.#track(key, value);
@@ -59,51 +65,68 @@ export class Outbox implements RecordSink {
     return this.#pending.size;
   }
 
-  /** Resolves when committed. The same record again is no second one. Throws `overloaded` when the outbox is full. */
   async add(record: NewRecord): Promise<void> {
     const key = recordKey(record.kind, record.inferenceId);
-    if (this.#pending.has(key)) {
-      await this.#hasten(key, record);
-      return;
-    }
-    if (this.#pending.size >= MAX_ENTRIES) {
-      throw new KaratError("overloaded", "Too many records wait for the chain.", { retry_after_s: 5 });
-    }
-    const entry = { ...record, notBefore: record.notBefore ?? 0n, unknownTries: 0, refusedTries: 0 };
-    this.#track(key, entry);
+    const entry = this.#place(key, record);
+    if (!entry) return;
     try {
-      await this.#entries.put(key, entry);
+      await this.#put(key, entry);
     } catch (error) {
-      this.#pending.delete(key);
+      this.#forget(key);
       throw error;
     }
-    for (const listener of this.#onAdded) listener();
+    this.#tell();
   }
 
-  /** What the chain had to show is there: a delivery that agrees with its finish or does not. It is due at once. */
+  addSoon(record: NewRecord): void {
+    const key = recordKey(record.kind, record.inferenceId);
+    const entry = this.#place(key, record);
+    if (!entry) return;
+    this.#database.soon(() => {
+      if (this.#pending.has(key)) void this.#entries.put(key, this.#held.get(key) ?? entry);
+    });
+    this.#tell();
+  }
+
+  /**
+   * What the chain had to show is there: a delivery that agrees with its finish or does not. It is due at once. After a crash, it is asked
+   * again.
+   */
   async resolve(key: string, agrees: boolean): Promise<void> {
-    const entry = this.#entries.get(key);
+    const entry = this.get(key);
     const pending = this.#pending.get(key);
     if (!entry || !pending) return;
     pending.awaits = undefined;
     const { awaits: _over, ...rest } = entry;
-    await this.#entries.put(key, { ...rest, agrees });
-    for (const listener of this.#onAdded) listener();
+    const resolved = { ...rest, agrees };
+    if (!this.#hold(key, resolved)) await this.#put(key, resolved);
+    this.#tell();
   }
 
   /**
-   * The earlier of the two counts. What is due at once replaces what would have waited: this node may have been called off as an
-   * executor by itself as the transfer agent, whose word is which executor it was.
+   * The entry as it is now; undefined when the record changes nothing. Of two of the same, the earlier counts: what is due at once replaces
+   * what would have waited, for this node may have been called off as an executor by itself as the transfer agent, whose word is which
+   * executor it was.
    */
-  async #hasten(key: string, { notBefore = 0n, awaits, record }: NewRecord): Promise<void> {
-    const entry = this.#entries.get(key);
+  #place(key: string, record: NewRecord): OutboxEntry | undefined {
+    const { notBefore = 0n, awaits } = record;
     const pending = this.#pending.get(key);
-    if (!entry || !pending || notBefore >= pending.notBefore) return;
-    pending.notBefore = notBefore;
-    pending.awaits = awaits;
-    const { awaits: _before, ...rest } = entry;
-    await this.#entries.put(key, { ...rest, record, notBefore, ...(awaits && { awaits }) });
-    for (const listener of this.#onAdded) listener();
+    if (pending) {
+      const known = this.get(key);
+      if (!known || notBefore >= pending.notBefore) return undefined;
+      pending.notBefore = notBefore;
+      pending.awaits = awaits;
+      const { awaits: _before, ...rest } = known;
+      const earlier = { ...rest, record: record.record, notBefore, ...(awaits && { awaits }) };
+      this.#hold(key, earlier);
+      return earlier;
+    }
+    if (this.#pending.size >= MAX_ENTRIES) {
+      throw new KaratError("overloaded", "Too many records wait for the chain.", { retry_after_s: 5 });
+    }
+    const entry = { ...record, notBefore, unknownTries: 0, refusedTries: 0 };
+    this.#track(key, entry);
+    return entry;
   }
 
   onAdded(listener: () => void): void {
@@ -111,44 +134,44 @@ export class Outbox implements RecordSink {
   }
 
   get(key: string): OutboxEntry | undefined {
-    return this.#entries.get(key);
+    return this.#held.get(key) ?? this.#entries.get(key);
   }
 
   pending(): IterableIterator<Pending> {
     return this.#pending.values();
   }
 
-  /** Remembers which transaction carries the entries, in one commit, before it is broadcast. */
+  /** Remembers which transaction carries the entries before it is broadcast: writes of one turn are one commit. */
   async signedInto(carried: ReadonlyMap<string, CarryingTx>): Promise<void> {
-    await this.#entries.transaction(() => {
-      for (const [key, tx] of carried) {
-        const entry = this.#entries.get(key);
-        if (entry) void this.#entries.put(key, { ...entry, tx });
-      }
-    });
+    await Promise.all(
+      [...carried].map(async ([key, tx]) => {
+        const entry = this.get(key);
+        if (entry) await this.#put(key, { ...entry, tx });
+      }),
+    );
   }
 
   /** Keeps an entry for another try from `notBefore` on. */
   async defer(key: string, notBefore: bigint, change: Partial<OutboxEntry> = {}, forgetTx = true): Promise<void> {
-    const entry = this.#entries.get(key);
+    const entry = this.get(key);
     const pending = this.#pending.get(key);
     if (!entry || !pending) return;
     pending.notBefore = notBefore;
     pending.handedOnMs = undefined;
     const { tx, ...rest } = { ...entry, ...change, notBefore };
-    await this.#entries.put(key, tx && !forgetTx ? { ...rest, tx } : rest);
+    await this.#put(key, tx && !forgetTx ? { ...rest, tx } : rest);
   }
 
   /** It is on chain. */
   async remove(key: string): Promise<void> {
-    this.#pending.delete(key);
+    this.#forget(key);
     await this.#entries.remove(key);
   }
 
   /** It never will be: kept for the operator to see. */
   async bury(key: string, reason: string, height: bigint): Promise<void> {
-    const entry = this.#entries.get(key);
-    this.#pending.delete(key);
+    const entry = this.get(key);
+    this.#forget(key);
     await this.#entries.transaction(() => {
       void this.#entries.remove(key);
       if (entry) void this.#dead.put(deadKey(height, key), { ...entry, key, reason, height });
@@ -177,8 +200,36 @@ export class Outbox implements RecordSink {
     return false;
   }
 
-  #track(key: string, { deadlineHeight, notBefore, awaits }: OutboxEntry): void {
+  #track(key: string, entry: OutboxEntry): void {
+    const { deadlineHeight, notBefore, awaits } = entry;
     this.#pending.set(key, { key, deadlineHeight, awaits, notBefore, handedOnMs: undefined });
+    this.#hold(key, entry);
+  }
+
+  async #put(key: string, entry: OutboxEntry): Promise<void> {
+    this.#hold(key, entry);
+    this.#database.now();
+    await this.#entries.put(key, entry);
+  }
+
+  /** False when there is no room for it in memory. */
+  #hold(key: string, entry: OutboxEntry): boolean {
+    const before = this.#held.get(key)?.record.length ?? 0;
+    const bytes = this.#heldBytes - before + entry.record.length;
+    if (before === 0 && bytes > MAX_HELD_BYTES) return false;
+    this.#held.set(key, entry);
+    this.#heldBytes = bytes;
+    return true;
+  }
+
+  #forget(key: string): void {
+    this.#pending.delete(key);
+    this.#heldBytes -= this.#held.get(key)?.record.length ?? 0;
+    this.#held.delete(key);
+  }
+
+  #tell(): void {
+    for (const listener of this.#onAdded) listener();
   }
 }
 

@@ -18,10 +18,15 @@ export interface NewRecord {
   readonly awaits?: "start" | "finish";
 }
 
-/** Where records go. Resolves when the record is safe on this machine, whatever happens to the queue or the chain. */
+/**
+ * Where records go. The same record again is no second one; with an earlier `notBefore` it makes the first one earlier. Throws `overloaded`
+ * when there is no room.
+ */
 export interface RecordSink {
-  /** The same record again is no second one; with an earlier `notBefore` it makes the first one earlier. */
+  /** Resolves when the record, and what was added soon before, is safe on this machine, whatever happens to the queue or the chain. */
   add(record: NewRecord): Promise<void>;
+  /** Nobody waits for it: it is safe with the next one that is waited for, or a moment later. */
+  addSoon(record: NewRecord): void;
 }
 
 /** A kind and an inference are one record: the key under which it is kept and never sent twice at once. */

@@ -48,6 +48,13 @@ export class TestNetwork {
     const pool = new MlPool({ log: silentLogger, idleMs: 60_000 });
     await pool.add({ url: mlUrl ?? ml.url });
     const records: NewRecord[] = [];
+    const addSoon = (record: NewRecord): void => {
+      const key = recordKey(record.kind, record.inferenceId);
+      const at = records.findIndex(({ kind, inferenceId }) => recordKey(kind, inferenceId) === key);
+      // As the outbox: what is due at once replaces what would have waited.
+      if (at < 0) records.push(record);
+      else if ((record.notBefore ?? 0n) < (records[at]!.notBefore ?? 0n)) records[at] = record;
+    };
     const payloads: Payload[] = [];
     const node = await createApiNode(
       { host: "127.0.0.1", port: 0, idleMs: 5_000, continuations: { share: 4, burst: 100 }, ...options },
@@ -55,15 +62,7 @@ export class TestNetwork {
         identity,
         view: this.view,
         ml: pool,
-        records: {
-          add: async (record) => {
-            const key = recordKey(record.kind, record.inferenceId);
-            const at = records.findIndex(({ kind, inferenceId }) => recordKey(kind, inferenceId) === key);
-            // As the outbox: what is due at once replaces what would have waited.
-            if (at < 0) records.push(record);
-            else if ((record.notBefore ?? 0n) < (records[at]!.notBefore ?? 0n)) records[at] = record;
-          },
-        },
+        records: { add: async (record) => addSoon(record), addSoon },
         payloads: { put: async (...items) => void payloads.push(...items) },
         executed: new ExecutedIds(volatileIds),
         metrics: createMetrics({ process: false }),

@@ -54,6 +54,7 @@ function received(
 ): ReceivedAnswer {
   const signed = signMessage("response", { ...honest, ...response }, key);
   return {
+    own: false,
     chainId: "karat-1",
     inferenceId,
     prefixTokens: 0,

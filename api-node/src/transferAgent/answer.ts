@@ -9,6 +9,7 @@ import type { Order } from "./orders.ts";
 /** An answer whose every claim fits what was received. */
 export interface VerifiedAnswer {
   readonly end: EndLine;
+  readonly own: boolean;
   readonly response: sign.ResponseReceipt;
   /** SHA-256 of the text that was received. */
   readonly outputHash: Uint8Array;
@@ -24,6 +25,8 @@ export interface ReceivedAnswer {
   /** Output tokens before it. */
   readonly prefixTokens: number;
   readonly candidate: Candidate;
+  /** The executor runs in this process: it has just signed. */
+  readonly own: boolean;
   readonly promise: sign.Receipt;
   readonly text: string;
   readonly tokens: readonly TokenLine[];
@@ -35,8 +38,8 @@ export interface ReceivedAnswer {
  * count does not fit: then the executor has failed, whatever it sent.
  */
 export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefined {
-  const { chainId, order, inferenceId, prefixTokens, candidate, promise, text, tokens, end } = received;
-  if (!verifyBytes(end.response, end.response_signature, candidate.member.nodeKey)) return undefined;
+  const { chainId, order, inferenceId, prefixTokens, candidate, own, promise, text, tokens, end } = received;
+  if (!own && !verifyBytes(end.response, end.response_signature, candidate.member.nodeKey)) return undefined;
   const response = sign.ResponseReceipt.decode(end.response);
   const outputHash = sha256(utf8(text));
   const { maxOutputTokens } = order.authorization.message;
@@ -54,7 +57,7 @@ export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefin
     tokens.every(({ id }, i) => id === end.token_ids[i]) &&
     end.text === text;
   if (!fits) return undefined;
-  return { end, response, outputHash, cost: partialCost({ candidate, promise }, response.completionTokens) };
+  return { end, own, response, outputHash, cost: partialCost({ candidate, promise }, response.completionTokens) };
 }
 
 /** What an executor is paid for so many tokens behind its prompt, ukarat. */

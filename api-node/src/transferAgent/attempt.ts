@@ -71,6 +71,7 @@ export class Attempt {
       attempt,
       skips,
       ...(prefix ? { prefix } : {}),
+      ...(executor.own ? { opened: openedOf(order) } : {}),
     };
     this.#lines = executor.execute(request, AbortSignal.any([signal, this.#stop.signal]))[Symbol.asyncIterator]();
   }
@@ -98,6 +99,10 @@ export class Attempt {
   /** The next line, or `timeout` after `withinMs` of silence. */
   next(withinMs = this.#options.idleMs): Promise<Next> {
     return this.#next(Math.min(withinMs, this.#options.idleMs));
+  }
+
+  get own(): boolean {
+    return this.#options.executor.own;
   }
 
   close(): void {
@@ -143,8 +148,8 @@ export class Attempt {
 
   /** The receipt's content when it is signed by the executor and is about this attempt. */
   #openReceipt(line: ReceiptLine): sign.Receipt | undefined {
-    const { chainId, order, attempt, candidate, prefix } = this.#options;
-    if (!verifyBytes(line.receipt, line.signature, candidate.member.nodeKey)) return undefined;
+    const { chainId, order, attempt, candidate, prefix, executor } = this.#options;
+    if (!executor.own && !verifyBytes(line.receipt, line.signature, candidate.member.nodeKey)) return undefined;
     const receipt = sign.Receipt.decode(line.receipt);
     const { message } = order.authorization;
     const fits =
@@ -158,6 +163,12 @@ export class Attempt {
     return fits ? receipt : undefined;
   }
 }
+
+const openedOf = ({ authorization, request }: Order) => ({
+  authorization: authorization.message,
+  orderId: authorization.inferenceId,
+  sanitized: request.sanitized,
+});
 
 export const isPassed = <T extends object>(outcome: T | Passed): outcome is Passed => "skip" in outcome;
 

@@ -1,6 +1,6 @@
 import { isKaratError, KaratError } from "@karat/common";
 import { type ResponseSettings, refuseUnsupported, streamRequest } from "@karat/common/openai";
-import { canonicalJson, isRuleError, requestHash, type SanitizedRequest, sanitizeRequest } from "@karat/rules";
+import { canonicalJson, hashOfCanonical, isRuleError, type SanitizedRequest, sanitizeRequest } from "@karat/rules";
 import { paramOfResponses, readResponsesRequest } from "./responsesRequest.ts";
 
 /** The endpoint: chat completions, completions, responses. */
@@ -43,7 +43,8 @@ function readResponses(fields: Record<string, unknown>): ClientRequest {
 
 function defined(fields: Record<string, unknown>): Pick<ClientRequest, "sanitized" | "canonical" | "hash"> {
   const sanitized = sanitizeRequest(fields);
-  return { sanitized, canonical: canonicalJson(sanitized), hash: requestHash(sanitized) };
+  const canonical = canonicalJson(sanitized);
+  return { sanitized, canonical, hash: hashOfCanonical(canonical) };
 }
 
 function parse(body: Uint8Array): Record<string, unknown> {

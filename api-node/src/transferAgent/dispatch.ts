@@ -200,7 +200,8 @@ async function* relay(
       yield line;
     } else if (line.type === "end") {
       const { inferenceId } = part;
-      const received = { chainId, order, inferenceId, prefixTokens, candidate, promise, text, tokens, end: line };
+      const { own } = turn;
+      const received = { chainId, order, inferenceId, prefixTokens, candidate, own, promise, text, tokens, end: line };
       const answer = verifyAnswer(received);
       if (!answer) throw failed(modules, part, "unverified");
       const whole = {

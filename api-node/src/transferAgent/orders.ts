@@ -79,6 +79,7 @@ export async function placeOrder(
     const authorization = authorize({
       chainId: view.chainId,
       privateKey: key.privateKey,
+      publicKey: key.publicKey,
       model,
       requestHash: request.hash,
       ...bounds,

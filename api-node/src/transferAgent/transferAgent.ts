@@ -174,30 +174,29 @@ export class TransferAgent {
     const { view, identity, records, payloads, observer } = this.#modules;
     /** The part that runs, and what the client has of it. */
     let part: Begun | undefined;
-    let started: Promise<void> = Promise.resolve();
     try {
       for await (const event of dispatch(this.#modules.dispatch, view.chainId, order, exchange.signal)) {
         if (event.type === "begun") {
           if (!event.prefix) observer.firstToken(performance.now() - exchange.startedMs);
           part = event;
           order.hold.begun();
-          // Not awaited: the executor can record the start as well, should this process die now.
-          if (isRecorded(event)) started = records.add(startRecord(view, order, event));
-          started.catch(() => undefined);
+          // Soon is enough: the executor can record the start as well, should this process die now.
+          if (isRecorded(event)) records.addSoon(startRecord(view, order, event));
           yield event;
         } else if (event.type === "token") {
           yield event;
         } else if (event.type === "broken") {
           part = undefined;
-          await started;
           if (isRecorded(event.part)) await records.add(deliveryRecord(event.part));
         } else {
-          await started;
-          if (isRecorded(event.part)) await records.add(deliveryRecord(event.part, event));
-          await payloads.put(...deliveryPayloads(order, event));
+          const saved = isRecorded(event.part) ? records.add(deliveryRecord(event.part, event)) : undefined;
+          // An executor of this process keeps the payloads already.
+          const kept = event.own ? undefined : payloads.put(...deliveryPayloads(order, event));
+          const karat = deliveryReceipt(view.chainId, identity, order, event);
+          await Promise.all([saved, kept]);
           part = undefined;
           observer.delivered(event.whole.promptTokens, event.whole.completionTokens);
-          yield { type: "delivered", answer: event, karat: deliveryReceipt(view.chainId, identity, order, event) };
+          yield { type: "delivered", answer: event, karat };
         }
       }
     } finally {

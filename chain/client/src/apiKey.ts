@@ -1,5 +1,5 @@
 import { fromBase64, toBase64 } from "@cosmjs/encoding";
-import { addressOfKey, KaratError, publicKeyOf, sha256 } from "@karat/common";
+import { addressOfKey, KaratError, publicKeyOf, sha256, toHex } from "@karat/common";
 
 const PREFIX = "sk-karat-";
 const CHECKSUM_BYTES = 4;
@@ -10,6 +10,13 @@ export interface ApiKey {
   /** Account whose deposit pays. */
   readonly address: string;
 }
+
+/**
+ * Public halves by the SHA-256 of the private one, which is itself kept nowhere: deriving them is dear, and a client comes again and
+ * again.
+ */
+const derived = new Map<string, Omit<ApiKey, "privateKey">>();
+const MAX_DERIVED = 10_000;
 
 const checksum = (key: Uint8Array): Uint8Array => sha256(sha256(key)).subarray(0, CHECKSUM_BYTES);
 
@@ -30,9 +37,19 @@ export function decodeApiKey(text: string): ApiKey {
   const privateKey = bytes.slice(0, 32);
   if (checksum(privateKey).some((byte, i) => byte !== bytes[32 + i])) throw invalid("checksum does not match");
   try {
-    const publicKey = publicKeyOf(privateKey);
-    return { privateKey, publicKey, address: addressOfKey(publicKey) };
+    return { privateKey, ...publicHalf(privateKey) };
   } catch {
     throw invalid("not a secp256k1 key");
   }
+}
+
+function publicHalf(privateKey: Uint8Array): Omit<ApiKey, "privateKey"> {
+  const digest = toHex(sha256(privateKey));
+  const known = derived.get(digest);
+  if (known) return known;
+  const publicKey = publicKeyOf(privateKey);
+  const half = { publicKey, address: addressOfKey(publicKey) };
+  if (derived.size === MAX_DERIVED) derived.clear();
+  derived.set(digest, half);
+  return half;
 }

@@ -7,6 +7,8 @@ export interface AuthorizeOptions {
   readonly chainId: string;
   /** Key of the client's account. */
   readonly privateKey: Uint8Array;
+  /** Its public half, where it is known: deriving it costs as much as half a signature. */
+  readonly publicKey?: Uint8Array;
   readonly model: string;
   /** `requestHash` of @karat/rules over the sanitised request. */
   readonly requestHash: Uint8Array;
@@ -35,8 +37,8 @@ export interface Authorization {
 
 /** The client's signed order for one inference. */
 export function authorize(options: AuthorizeOptions): Authorization {
-  const { privateKey, nonce, ...terms } = options;
-  const key = publicKeyOf(privateKey);
+  const { privateKey, publicKey, nonce, ...terms } = options;
+  const key = publicKey ?? publicKeyOf(privateKey);
   const message = { ...terms, client: addressOfKey(key), key, nonce: nonce ?? Uint8Array.from(randomBytes(8)) };
   const { bytes, signature } = signMessage("authorization", message, privateKey);
   return { bytes, signature, inferenceId: sha256(bytes), message: { ...message, domain: DOMAIN.authorization } };

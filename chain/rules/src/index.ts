@@ -68,6 +68,7 @@ export {
 export { reputation } from "./reputation.ts";
 export {
   type ChatMessage,
+  hashOfCanonical,
   REQUEST_LIMITS,
   type Role,
   requestHash,

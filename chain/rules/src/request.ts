@@ -95,8 +95,11 @@ export function sanitizeRequest(body: unknown): SanitizedRequest {
 
 /** SHA-256 of the canonical JSON (RFC 8785) of a sanitised request: `request_hash` of the authorization. */
 export function requestHash(sanitized: SanitizedRequest): Uint8Array {
-  return sha256(utf8(canonicalJson(sanitized)));
+  return hashOfCanonical(canonicalJson(sanitized));
 }
+
+/** The same, where its canonical JSON is at hand. */
+export const hashOfCanonical = (canonical: string): Uint8Array => sha256(utf8(canonical));
 
 /** The integers that go on chain and into the sampler; absent fields take `DEFAULT_SAMPLING`. */
 export function samplingOf(sanitized: SanitizedRequest): SamplingParams {

@@ -51,4 +51,4 @@ export function newPrivateKey(): Uint8Array {
   }
 }
 
-export const sha256 = (bytes: Uint8Array): Uint8Array => Uint8Array.from(hash("sha256", bytes, "buffer"));
+export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(hash("sha256", bytes, "buffer"));
