@@ -29,6 +29,9 @@ export const OUTCOMES = [
   "verdict/invalid",
   "verdict/unavailable",
   "verdict/abstain",
+  "second look/at a validator",
+  "second look/values apart",
+  "second look/values withheld",
   "check/valid",
   "check/valid against an objection",
   "check/invalid",
@@ -185,10 +188,16 @@ export class Coverage {
         break;
       case "duty_assigned":
         this.#checked.add(id);
-        if (event.committee === "true") this.#objected.add(id);
         this.#count(event.committee === "true" ? "duty/committee" : "duty/first");
         break;
+      case "window_wanted":
+        this.#count("second look/at a validator");
+        break;
+      case "values_rejected":
+        this.#count(`second look/values ${event.reason}` as Outcome);
+        break;
       case "verdict":
+        if (event.verdict === "invalid" || event.verdict === "unavailable") this.#objected.add(id);
         this.#count(`verdict/${event.verdict}` as Outcome);
         break;
       case "check_decided":

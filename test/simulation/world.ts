@@ -9,6 +9,7 @@ import { consensusProof } from "../../chain/src/engine/consensus/proof.ts";
 import { accountKeeper } from "../../chain/src/modules/auth/index.ts";
 import { LOCALNET_PARAMS } from "../../chain/src/modules/params/index.ts";
 import { participants } from "../../chain/src/modules/participant/keys.ts";
+import { windowWanted } from "../../chain/src/modules/testing/values.ts";
 import { checks, openDuties } from "../../chain/src/modules/verification/keys.ts";
 import type { Random } from "./random.ts";
 
@@ -79,6 +80,7 @@ export const SIMULATION_PARAMS: params.Params = {
   maxInlineBytes: 2_048,
   gainPerInference: 100n,
   reputationHalfTokens: 200n,
+  secondLookMicros: 300_000,
   reputationGrowthCapMicros: 400_000,
   govMinDeposit: 100_000n,
   govDepositBlocks: 9n,
@@ -247,6 +249,10 @@ export class World {
     }
     return found;
   }
+
+  /** One more than the window that a second look has opened, or 0. */
+  windowOf = (check: verification.Check): number =>
+    windowWanted(this.ctx, check, this.order(check.inferenceId)?.finish?.completionTokens ?? 0);
 
   order = (id: Uint8Array): Order | undefined => this.orders.get(toHex(id));
 

@@ -65,7 +65,7 @@ test("a finish record is known by the root of its statement", async () => {
 });
 
 test("an artifact opens to a validator when its own values are committed, to all when the check is over", async () => {
-  const { PENDING, COMMITTEE, VALID } = verification.CheckStatus;
+  const { PENDING, ANSWERED, COMMITTEE, VALID } = verification.CheckStatus;
   const artifactRoot = sha256(utf8("artifact root"));
   const record = inference.FinishRecord.fromPartial({
     inferenceId: sha256(utf8("id")),
@@ -90,6 +90,8 @@ test("an artifact opens to a validator when its own values are committed, to all
   open(PENDING, me.operator, new Uint8Array());
   expect(await seen()).toBe("");
   open(PENDING, liar.operator, artifactRoot);
+  expect(await seen()).toBe("");
+  open(ANSWERED, liar.operator, artifactRoot);
   expect(await seen()).toBe("");
   open(COMMITTEE, me.operator, artifactRoot);
   expect(await seen()).toBe("artifact");

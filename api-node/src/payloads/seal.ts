@@ -2,6 +2,7 @@
 import { inference, verification } from "@karat/proto";
 
 const { CheckStatus } = verification;
+const OPEN: readonly verification.CheckStatus[] = [CheckStatus.PENDING, CheckStatus.ANSWERED, CheckStatus.COMMITTEE];
 
 /** Those of an open check, and those who have not been asked yet, do not see it. */
 export type CheckReader = (inferenceId: Uint8Array) => Promise<verification.Check | undefined>;
@@ -18,7 +19,7 @@ export async function unsealed(bytes: Uint8Array, operator: string, checkOf: Che
 
 export function mayOpen(check: verification.Check | undefined, operator: string): boolean {
   if (check === undefined) return false; // not drawn yet: anybody may be asked
-  if (check.status !== CheckStatus.PENDING && check.status !== CheckStatus.COMMITTEE) return true;
+  if (!OPEN.includes(check.status)) return true;
   return check.duties.some(({ validator, commitment }) => validator === operator && commitment.length > 0);
 }
 

@@ -62,7 +62,7 @@ export function verifyArtifactProof(root: Uint8Array, proof: ArtifactProof): boo
   return top !== undefined && compareBytes(rootOf(proof.positions, top), root) === 0;
 }
 
-const windowCount = (positions: number): number => Math.max(1, Math.ceil(positions / WINDOW_TOKENS));
+export const windowCount = (positions: number): number => Math.max(1, Math.ceil(positions / WINDOW_TOKENS));
 
 function leaves(commitment: ArtifactCommitment): Uint8Array[] {
   const { positions } = commitment;
@@ -85,13 +85,13 @@ function split(n: number): number {
   return at;
 }
 
-function merkleRoot(nodes: readonly Uint8Array[]): Uint8Array {
+export function merkleRoot(nodes: readonly Uint8Array[]): Uint8Array {
   if (nodes.length === 1) return nodes[0]!;
   const at = split(nodes.length);
   return parent(merkleRoot(nodes.slice(0, at)), merkleRoot(nodes.slice(at)));
 }
 
-function pathOf(nodes: readonly Uint8Array[], index: number): Uint8Array[] {
+export function pathOf(nodes: readonly Uint8Array[], index: number): Uint8Array[] {
   if (nodes.length === 1) return [];
   const at = split(nodes.length);
   return index < at
@@ -100,7 +100,7 @@ function pathOf(nodes: readonly Uint8Array[], index: number): Uint8Array[] {
 }
 
 /** Consumes the path from its end (the top); undefined when it is too short or too long. */
-function climb(leaf: Uint8Array, index: number, size: number, path: Uint8Array[]): Uint8Array | undefined {
+export function climb(leaf: Uint8Array, index: number, size: number, path: Uint8Array[]): Uint8Array | undefined {
   if (size === 1) return path.length === 0 ? leaf : undefined;
   const sibling = path.pop();
   if (sibling === undefined) return undefined;

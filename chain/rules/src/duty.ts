@@ -21,12 +21,21 @@ export function dutyDraw({ beacon, inferenceId, rateMicros, candidates, limit }:
   checked: boolean;
   order: string[];
 } {
+  const checked = isDrawn("karat/duty", beacon, inferenceId, rateMicros);
+  return { checked, order: weightedOrder(domainHash("karat/duty-order", beacon, inferenceId), candidates, limit) };
+}
+
+/** Whether others look too at what one validator has checked; `beacon` is that of a height after its verdict. */
+export function secondLookDraw({ beacon, inferenceId, rateMicros }: Omit<DutyInput, "candidates" | "limit">): boolean {
+  return isDrawn("karat/second-look", beacon, inferenceId, rateMicros);
+}
+
+function isDrawn(domain: string, beacon: Uint8Array, inferenceId: Uint8Array, rateMicros: number): boolean {
   if (!Number.isInteger(rateMicros) || rateMicros < 0 || rateMicros > 1_000_000) {
     throw new RuleError("invalid_rate", "rateMicros", "an integer from 0 to 1000000", { rateMicros });
   }
-  const u = toInteger(domainHash("karat/duty", beacon, inferenceId).subarray(0, 8));
-  const checked = (u * MICROS) >> 64n < BigInt(rateMicros);
-  return { checked, order: weightedOrder(domainHash("karat/duty-order", beacon, inferenceId), candidates, limit) };
+  const u = toInteger(domainHash(domain, beacon, inferenceId).subarray(0, 8));
+  return (u * MICROS) >> 64n < BigInt(rateMicros);
 }
 
 /** The members who decide after an objection; `beacon` is that of a height after the objection. */

@@ -25,10 +25,21 @@ export {
 } from "./artifactTree.ts";
 export { canonicalJson } from "./canonicalJson.ts";
 export { type CheckedValues, checkCommitment } from "./checkCommitment.ts";
+export {
+  checkValuesWindow,
+  drawnWindow,
+  FAR_UNITS,
+  MAX_WINDOW_BYTES,
+  openValues,
+  type ValuesOpening,
+  valuesAgree,
+  valuesRoot,
+  valuesWindows,
+} from "./checkedWindows.ts";
 export { type CheckingRateInput, checkingRateMicros } from "./checkingRate.ts";
 export { cost, type FeeShares, type FeeSplit, feeSplit, maxCost, type Price } from "./cost.ts";
 export { type Candidate, DrawTable, drawWeight, executorOrder, weightedOrder } from "./draw.ts";
-export { committeeDraw, type DutyInput, dutyDraw } from "./duty.ts";
+export { committeeDraw, type DutyInput, dutyDraw, secondLookDraw } from "./duty.ts";
 export { type EmissionSchedule, epochEmission, type RewardClaimant, rewardShares } from "./emission.ts";
 export { isRuleError, RuleError, type RuleErrorCode } from "./errors.ts";
 export { log2Ceil, log2Floor } from "./fixedPoint.ts";

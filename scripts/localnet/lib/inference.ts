@@ -6,6 +6,7 @@ import { inference, verification } from "@karat/proto";
 
 const { InferenceStatus } = inference;
 const { CheckStatus } = verification;
+const OPEN: readonly verification.CheckStatus[] = [CheckStatus.PENDING, CheckStatus.ANSWERED, CheckStatus.COMMITTEE];
 
 export interface Life {
   readonly record: inference.Inference | undefined;
@@ -35,8 +36,7 @@ export async function watch(
 
 export const isFinished = ({ record }: Life): boolean =>
   record !== undefined && record.status !== InferenceStatus.STARTED;
-export const isDecided = ({ check }: Life): boolean =>
-  check !== undefined && check.status !== CheckStatus.PENDING && check.status !== CheckStatus.COMMITTEE;
+export const isDecided = ({ check }: Life): boolean => check !== undefined && !OPEN.includes(check.status);
 export const isSettled = ({ record }: Life): boolean => record?.status === InferenceStatus.SETTLED;
 
 /** `SETTLED`, `VALID` … for people. */

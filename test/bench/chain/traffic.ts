@@ -16,7 +16,8 @@ import {
 import { createEpochKeeper } from "../../../chain/src/modules/epoch/keeper.ts";
 import { LOCALNET_PARAMS } from "../../../chain/src/modules/params/index.ts";
 import { compacted } from "../../../chain/src/modules/testing/numbers.ts";
-import { openDuties } from "../../../chain/src/modules/verification/keys.ts";
+import { valuesOf, windowOf, windowWanted } from "../../../chain/src/modules/testing/values.ts";
+import { checks, openDuties } from "../../../chain/src/modules/verification/keys.ts";
 
 /** What a block is there for. */
 export type Kind = "send" | "start" | "finish" | "delivery" | "commitment" | "verdict" | "empty";
@@ -33,7 +34,8 @@ const CLIENTS = 16;
 const SENDERS = 200;
 const GAS = 10_000_000_000n;
 /** What each validator commits to and then opens. */
-const OPENING = { valuesHash: new Uint8Array(32), salt: new Uint8Array(16), gatedMargins: 1, positions: 300 };
+const VALUES = valuesOf(TEST_MODEL.id, 300);
+const OPENING = { valuesHash: VALUES.valuesHash, salt: new Uint8Array(16), gatedMargins: 1, positions: 300 };
 const epochs = createEpochKeeper();
 const signed = (bytes: Uint8Array, by: Signer) => signDigest(sha256(bytes), by.privateKey);
 
@@ -193,19 +195,21 @@ export class Traffic {
         const values = { chainId: this.#harness.chainId, inferenceId, validator: validatorOf, ...OPENING };
         return { inferenceId, commitment: checkCommitment(values) };
       });
-      const verdicts = group.map(
-        ([, inferenceId]): verification.VerdictRecord => ({
-          inferenceId,
-          verdict: verification.Verdict.VALID,
-          pBucket: 1,
-          distanceMicros: 12_345n,
-          evidenceHash: sha256(inferenceId),
-          ...OPENING,
-        }),
-      );
+      const verdicts = () =>
+        group.map(
+          ([, inferenceId]): verification.VerdictRecord => ({
+            inferenceId,
+            verdict: verification.Verdict.VALID,
+            pBucket: 1,
+            distanceMicros: 12_345n,
+            evidenceHash: sha256(inferenceId),
+            ...OPENING,
+            window: windowOf(VALUES, this.#windowOf(inferenceId)),
+          }),
+        );
       return {
         commit: this.#batch(validator, typeUrls.commitChecks, { commitments }),
-        reveal: () => this.#batch(validator, typeUrls.submitVerdicts, { verdicts }),
+        reveal: () => this.#batch(validator, typeUrls.submitVerdicts, { verdicts: verdicts() }),
       };
     });
     const commits = txs.map(({ commit }) => commit);
@@ -213,6 +217,10 @@ export class Traffic {
     const reveals = txs.map(({ reveal }) => reveal());
     await this.#block("verdict", open.length, reveals);
   }
+
+  /** One more than the window that a second look has opened, or 0. */
+  #windowOf = (inferenceId: Uint8Array): number =>
+    this.#harness.read((ctx) => windowWanted(ctx, checks.get(ctx.store("verification"), inferenceId)!, 300));
 
   #records({ node, operator }: TestParticipant, batch: Omit<OpenBatch, "sender" | "operator">): Uint8Array {
     const open = { sender: node.address, operator: operator.address, ...batch };

@@ -17,6 +17,8 @@ describe("an honest answer", () => {
 
     expect(players.check(id)).toMatchObject({ status: CheckStatus.PENDING, rateMicros: 1_000_000 });
     expect(players.judge(Verdict.VALID)).toBe(1);
+    expect(players.check(id).status).toBe(CheckStatus.ANSWERED);
+    players.blocks();
     const check = players.check(id);
     expect(check.status).toBe(CheckStatus.VALID);
     expect(players.inference(id).status).toBe(InferenceStatus.FINISHED);

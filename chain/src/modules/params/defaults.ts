@@ -51,6 +51,7 @@ export const DEFAULT_PARAMS: params.Params = Object.freeze({
   verdictErrorMicros: 20_000,
   missAlphaMicros: 100_000,
   evidenceTokens: 64,
+  secondLookMicros: 20_000,
 });
 
 /** For a network on one machine: everything that takes days there happens within minutes. */

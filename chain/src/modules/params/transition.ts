@@ -82,6 +82,7 @@ export function validateParams(p: params.Params): void {
     whole(p.verdictErrorMicros, 1, MICROS - 1, "verdict_error_micros"),
     whole(p.missAlphaMicros, 1, MICROS - 1, "miss_alpha_micros"),
     whole(p.evidenceTokens, 1, 4_096, "evidence_tokens"),
+    whole(p.secondLookMicros, 0, MICROS, "second_look_micros"),
     whole(p.reputationGrowthCapMicros, 1, MICROS, "reputation_growth_cap_micros"),
     amount(p.govMinDeposit, 1n, "gov_min_deposit"),
     span(p.govDepositBlocks, 1n, "gov_deposit_blocks"),

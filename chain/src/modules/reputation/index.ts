@@ -11,6 +11,7 @@ import {
   type Failure,
   fail,
   isDistrusted,
+  look,
   miss,
   overrule,
   pass,
@@ -41,6 +42,8 @@ export interface ReputationKeeper {
   unrevealed(ctx: Context, validator: string): void;
   /** A committee found otherwise than this validator. */
   overruled(ctx: Context, validator: string): void;
+  /** A second look has compared its values with others', or waited for them in vain. */
+  looked(ctx: Context, validator: string, apart: boolean): void;
   /** Overruled more often than honest error explains: its verdicts are not asked for in this epoch. */
   isDistrusted(ctx: Context, validator: string): boolean;
   /** Checked and clean. */
@@ -71,6 +74,7 @@ export function createReputationModule(deps: ReputationDeps): Module & Reputatio
     dutyMissed: (ctx, validator) => count(ctx, validator, "dutiesMissed"),
     unrevealed: (ctx, validator) => count(ctx, validator, "unrevealed"),
     overruled: (ctx, validator) => overrule(deps, ctx, validator),
+    looked: (ctx, validator, apart) => look(deps, ctx, validator, apart),
     isDistrusted: (ctx, validator) => isDistrusted(deps, ctx, validator),
     pass: (ctx, operator, model, cleanTokens) => pass(deps, ctx, operator, model, cleanTokens),
     abstain: (ctx, operator) => count(ctx, operator, "abstentions"),

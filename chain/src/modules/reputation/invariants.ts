@@ -8,6 +8,7 @@ export function invariants(ctx: Context): string[] {
   for (const [operator, standing] of standings.entries(ctx.store(STORE))) {
     if (standing.misses > standing.assigned) broken.push(`${operator}: more misses than assignments`);
     if (standing.dutiesMissed > standing.dutiesAssigned) broken.push(`${operator}: more duties missed than assigned`);
+    if (standing.apart > standing.looks) broken.push(`${operator}: apart more often than looked at`);
     if (standing.log2Recent < 0n) broken.push(`${operator}: recent evidence below its beginning`);
     if (standing.fails === 0n && standing.accusers.length > 0) broken.push(`${operator}: accused of nothing`);
   }

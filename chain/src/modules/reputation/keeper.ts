@@ -91,7 +91,17 @@ export function miss(deps: ReputationDeps, ctx: Context, operator: string): void
 /** A committee has found otherwise than this validator: too often is more than error. */
 export function overrule(deps: ReputationDeps, ctx: Context, validator: string): void {
   const before = readStanding(ctx, validator);
-  const after = { ...before, overruled: before.overruled + 1n };
+  judgeValidator(deps, ctx, { ...before, overruled: before.overruled + 1n });
+}
+
+/** A second look has compared its values with those of others. */
+export function look(deps: ReputationDeps, ctx: Context, validator: string, apart: boolean): void {
+  const before = readStanding(ctx, validator);
+  judgeValidator(deps, ctx, { ...before, looks: before.looks + 1n, apart: before.apart + (apart ? 1n : 0n) });
+}
+
+function judgeValidator(deps: ReputationDeps, ctx: Context, after: Standing): void {
+  const validator = after.participant;
   const store = ctx.store(STORE);
   if (!isUnreliable(after, deps.params.get(ctx).verdictErrorMicros)) {
     standings.set(store, validator, after);
@@ -101,7 +111,11 @@ export function overrule(deps: ReputationDeps, ctx: Context, validator: string):
   standings.set(store, validator, distrust(after, number));
   deps.rewards.forfeitDuties(ctx, validator, number);
   forfeitReputations(ctx, validator);
-  ctx.emit("validator_unreliable", { participant: validator, overruled: String(after.overruled) });
+  ctx.emit("validator_unreliable", {
+    participant: validator,
+    overruled: String(after.overruled),
+    apart: String(after.apart),
+  });
 }
 
 /** Its verdicts are asked for again in the next epoch. */

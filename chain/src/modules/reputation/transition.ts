@@ -44,11 +44,18 @@ export function addMiss(before: Standing, alphas: Alphas): Standing {
 
 /** Whether a validator's verdicts stand against committees more often than honest error explains. */
 export function isUnreliable(standing: Standing, errorMicros: number): boolean {
-  const wrong = standing.overruled - standing.settledOverruled;
+  const { overruled, settledOverruled, looks, apart, settledLooks, settledApart } = standing;
   const answers = answersOf(standing) - standing.settledAnswers;
-  const agreed = answers > wrong ? answers - wrong : 0n;
+  return (
+    isMoreThanError(answers, overruled - settledOverruled, errorMicros) ||
+    // Of the few that were looked into: what nobody has looked into is no agreement.
+    isMoreThanError(looks - settledLooks, apart - settledApart, errorMicros)
+  );
+}
+
+function isMoreThanError(cases: bigint, wrong: bigint, errorMicros: number): boolean {
   const judged = standingOf({
-    passes: agreed,
+    passes: cases > wrong ? cases - wrong : 0n,
     fails: wrong,
     alphaMicros: errorMicros,
     distinctFailOperators: 0,
@@ -67,6 +74,8 @@ export function distrust(standing: Standing, epoch: bigint): Standing {
     unreliableUntil: epoch + 1n,
     settledOverruled: standing.overruled,
     settledAnswers: answersOf(standing),
+    settledLooks: standing.looks,
+    settledApart: standing.apart,
   };
 }
 

@@ -27,6 +27,7 @@ import { keyNamed, registrationOf, type TestKey } from "./identities.ts";
 import { codesOf, compacted, openFinish } from "./numbers.ts";
 import { finishOf, PROMPT_TOKENS, type Request } from "./records.ts";
 import { StandInEpochs, StandInRewards } from "./standIns.ts";
+import { type OwnValues, valuesOf, windowOf } from "./values.ts";
 
 export const MODEL = "tiny";
 export const PRICE = { input: 2n, output: 5n };
@@ -66,6 +67,8 @@ export class TestNetwork {
   readonly reputation = createReputationModule(this);
   readonly inferences = createInferenceModule(this);
   readonly verification = createVerificationModule(this);
+  /** Operators that compute nothing and commit to values of their own invention. */
+  readonly inventors = new Set<string>();
   readonly #names = new Map<string, string>();
   #nonce = 0;
 
@@ -103,7 +106,8 @@ export class TestNetwork {
   }
 
   setParams(change: Partial<params.Params>): void {
-    this.params.set(this.chain.ctx, { ...LOCALNET_PARAMS, ...change });
+    // A check ends with its verdict where a test does not ask for second looks.
+    this.params.set(this.chain.ctx, { ...LOCALNET_PARAMS, secondLookMicros: 0, ...change });
   }
 
   nodeKey = (operator: string): TestKey => keyNamed(`${this.#names.get(operator)} node`);
@@ -222,7 +226,12 @@ export class TestNetwork {
   }
 
   commitmentOf(inferenceId: Uint8Array, validator: string): Uint8Array {
-    return checkCommitment({ chainId: this.chain.chainId, inferenceId, validator, ...openingOf(inferenceId) });
+    return checkCommitment({
+      chainId: this.chain.chainId,
+      inferenceId,
+      validator,
+      ...this.#openingOf(inferenceId, validator),
+    });
   }
 
   reveal(
@@ -237,11 +246,29 @@ export class TestNetwork {
       pBucket: 0,
       distanceMicros: 0n,
       evidenceHash: sha256(id),
-      ...openingOf(id),
+      ...this.#openingOf(id, validator),
+      window: windowOf(this.#valuesOf(id, validator), this.windowOf(id)),
       ...change,
     };
     const message = { sender: this.validatorKey(validator).address, verdicts: [record] };
     return codes(this.chain.deliver(this.verification, "/karat.verification.v1.MsgSubmitVerdicts", message))[0]!;
+  }
+
+  #valuesOf(id: Uint8Array, validator: string): OwnValues {
+    return valuesOf(this.inventors.has(validator) ? validator : MODEL, this.record({ id })?.completionTokens ?? 20);
+  }
+
+  #openingOf(id: Uint8Array, validator: string) {
+    const { valuesHash, positions } = this.#valuesOf(id, validator);
+    return { valuesHash, positions, salt: id, gatedMargins: 0 };
+  }
+
+  /** One more than the window that a second look has opened, or 0. */
+  windowOf(inferenceId: Uint8Array): number {
+    if (this.check({ id: inferenceId }) === undefined) return 0;
+    const request = verification.QueryCheckRequest.encode({ inferenceId }).finish();
+    const { decode } = verification.QueryCheckResponse;
+    return this.query(this.verification, "/karat.verification.v1.Query/Check", request, decode).window;
   }
 
   /** Started now and finished in the same block. */
@@ -304,8 +331,6 @@ export class TestNetwork {
     return decode(handlers[path]!(this.chain.ctx, request));
   }
 }
-
-const openingOf = (id: Uint8Array) => ({ valuesHash: sha256(id), salt: id, gatedMargins: 0, positions: 20 });
 
 function codes(response: object): number[] {
   return (response as { results: readonly { code: number }[] }).results.map(({ code }) => code);

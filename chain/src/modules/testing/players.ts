@@ -16,10 +16,12 @@ import { TxMsgData } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
 import { AppHarness, type Block, type Signer, TEST_MODEL, type TestParticipant } from "../../app/testing/index.ts";
 import { LOCALNET_PARAMS } from "../params/index.ts";
 import { compacted, openFinish } from "./numbers.ts";
+import { valuesOf, windowOf } from "./values.ts";
 
 export const DEPOSITED = 1_000_000n;
 /** Of every inference here: 20 prompt tokens at 1 and 40 output tokens at 2. */
 export const COST = 100n;
+const TOKENS = 40;
 const ANSWER = "The capital of France is Paris.";
 
 /** What API nodes, sidecars and a client do, with public data only. */
@@ -148,14 +150,14 @@ export class Players {
       artifactRoot: sha256(utf8("root")),
       promptHash: sha256(utf8("prompt")),
       promptTokens: 20,
-      completionTokens: 40,
+      completionTokens: TOKENS,
       finishReason: sign.FinishReason.STOP,
     };
     const finish: inference.FinishRecord = {
       ...content,
       inferenceId: id,
       output,
-      tokenIds: new Array(40).fill(7),
+      tokenIds: new Array(TOKENS).fill(7),
       artifact: new Uint8Array(100),
       error: "",
       executor,
@@ -218,6 +220,7 @@ export class Players {
           verdict,
           evidenceHash: sha256(inferenceId),
           ...openingOf(inferenceId),
+          window: windowOf(VALUES, this.#checkOf(inferenceId).window),
         }),
       );
       this.send(validator, typeUrls.submitVerdicts, { sender: validator.address, verdicts });
@@ -233,9 +236,13 @@ export class Players {
   }
 
   check(inferenceId: Uint8Array): verification.Check {
+    return this.#checkOf(inferenceId).check!;
+  }
+
+  #checkOf(inferenceId: Uint8Array): verification.QueryCheckResponse {
     const path = "/karat.verification.v1.Query/Check";
     const { QueryCheckRequest, QueryCheckResponse } = verification;
-    return this.harness.query(path, QueryCheckRequest, QueryCheckResponse, { inferenceId }).check!;
+    return this.harness.query(path, QueryCheckRequest, QueryCheckResponse, { inferenceId });
   }
 
   deposit(): deposit.Deposit {
@@ -264,4 +271,10 @@ export class Players {
   }
 }
 
-const openingOf = (id: Uint8Array) => ({ valuesHash: sha256(id), salt: id, gatedMargins: 0, positions: 20 });
+const VALUES = valuesOf(TEST_MODEL.id, TOKENS);
+const openingOf = (salt: Uint8Array) => ({
+  valuesHash: VALUES.valuesHash,
+  positions: TOKENS,
+  salt,
+  gatedMargins: 0,
+});

@@ -1,8 +1,9 @@
 /** Who checks: public draws that everybody can repeat. */
 import type { inference, verification } from "@karat/proto";
-import { committeeDraw, dutyDraw } from "@karat/rules";
+import { committeeDraw, drawnWindow, dutyDraw, secondLookDraw } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
 import type { VerificationDeps } from "./expects.ts";
+import { settledHeight } from "./secondLook.ts";
 
 interface Candidate {
   readonly id: string;
@@ -32,6 +33,25 @@ export function isChecked(
 ): boolean {
   const beacon = beaconOf(deps, ctx, beaconHeight);
   return dutyDraw({ beacon, inferenceId, rateMicros, candidates: [] }).checked;
+}
+
+/** Whether a committee looks a second time. There is nothing to be seen in an empty output. */
+export function isLookedAtAgain(
+  deps: VerificationDeps,
+  ctx: Context,
+  { id: inferenceId, completionTokens }: inference.Inference,
+  beaconHeight: bigint,
+  rateMicros: number,
+): boolean {
+  return completionTokens > 0 && secondLookDraw({ beacon: beaconOf(deps, ctx, beaconHeight), inferenceId, rateMicros });
+}
+
+/** Index of the window that a second look has opened; undefined while somebody may still commit, and in the block of the last commitment. */
+export function windowOf(deps: VerificationDeps, ctx: Context, check: verification.Check): number | undefined {
+  const settled = check.secondLook ? settledHeight(check) : undefined;
+  const record = deps.inferences.get(ctx, check.inferenceId);
+  if (settled === undefined || settled >= ctx.height || record === undefined) return undefined;
+  return drawnWindow(beaconOf(deps, ctx, settled), check.inferenceId, record.completionTokens);
 }
 
 /** The validators in the order they are asked. */

@@ -1,12 +1,24 @@
 /** What the end of a block does. Each loop has a budget; what is left over goes on in the next block, in order. */
 import { type inference, verification } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
-import { drawCommittee, isChecked, validatorOrder } from "./draw.ts";
+import { drawCommittee, isChecked, isLookedAtAgain, validatorOrder } from "./draw.ts";
 import type { VerificationDeps } from "./expects.ts";
-import { conclude, isMoot, missLateDuties, putOpen, read } from "./keeper.ts";
+import { conclude, isMoot, missLateDuties, putLookedAt, putOpen, read } from "./keeper.ts";
 import { agenda, checks, expiring, STORE } from "./keys.ts";
 import { takePooled } from "./pool.ts";
-import { assign, convene, isDutyOpen, MAX_REDRAWS, newDuty, redraw, tally } from "./transition.ts";
+import {
+  aloneDecides,
+  assign,
+  convene,
+  dueOf,
+  isPending,
+  lookAgain,
+  MAX_REDRAWS,
+  newDuty,
+  outcomeOf,
+  redraw,
+  tally,
+} from "./transition.ts";
 
 /** Most checks that one block looks at, draws or forgets, each. */
 export const BLOCK_BUDGET = 500;
@@ -32,11 +44,14 @@ function advance(deps: VerificationDeps, ctx: Context, check: verification.Check
     conclude(deps, ctx, check, "close");
   } else if (check.status === verification.CheckStatus.PENDING) {
     redrawOrGiveUp(deps, ctx, check);
+  } else if (check.status === verification.CheckStatus.ANSWERED) {
+    lookAgainOrDecide(deps, ctx, check, due);
   } else if (check.duties.some((duty) => duty.committee)) {
     const heard = missLateDuties(deps, ctx, check);
     // Those who have committed still have until their deadline to answer.
-    if (heard.duties.some(isDutyOpen)) putOpen(deps, ctx, heard);
-    else conclude(deps, ctx, heard, tally(heard, deps.params.get(ctx).committeeQuorum));
+    const waits = ctx.height < dueOf(heard) && heard.duties.some((duty) => isPending(heard, duty));
+    if (waits) putOpen(deps, ctx, heard);
+    else conclude(deps, ctx, heard, outcomeOf(heard, deps.params.get(ctx).committeeQuorum));
   } else {
     conveneOrDecide(deps, ctx, check, due);
   }
@@ -58,6 +73,20 @@ function nextInOrder(deps: VerificationDeps, ctx: Context, check: verification.C
   const finished = deps.inferences.get(ctx, check.inferenceId)!;
   const asked = new Set(check.duties.map((duty) => duty.validator));
   return validatorOrder(deps, ctx, finished, check.drawnHeight).find((operator) => !asked.has(operator));
+}
+
+/** A verdict without objection of the block before: the beacon that its validator could not know says whether others look too. */
+function lookAgainOrDecide(deps: VerificationDeps, ctx: Context, check: verification.Check, due: bigint): void {
+  const finished = deps.inferences.get(ctx, check.inferenceId)!;
+  const params = deps.params.get(ctx);
+  const again = isLookedAtAgain(deps, ctx, finished, due, params.secondLookMicros);
+  const members = again ? drawCommittee(deps, ctx, finished, check, due) : [];
+  if (members.length === 0) {
+    conclude(deps, ctx, check, aloneDecides(check));
+    return;
+  }
+  const duties = members.map((member) => newDuty(check.inferenceId, member, true, ctx.height, params));
+  putLookedAt(deps, ctx, lookAgain(check, duties), duties);
 }
 
 /** An objection of the block before: a committee decides, or without one what the quorum says of a single answer. */

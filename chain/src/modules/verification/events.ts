@@ -20,6 +20,21 @@ export function emitCommitted(ctx: Context, validator: string, inferenceId: Uint
   ctx.emit("check_committed", { inference_id: toHex(inferenceId), validator });
 }
 
+/** A second look asks for a window of what the validator has committed to. */
+export function emitWindowWanted(ctx: Context, duty: verification.Duty, deadline: bigint): void {
+  const { validator, inferenceId } = duty;
+  ctx.emit("window_wanted", { inference_id: toHex(inferenceId), validator, deadline: String(deadline) });
+}
+
+export function emitValuesRejected(
+  ctx: Context,
+  inferenceId: Uint8Array,
+  validator: string,
+  reason: "apart" | "withheld",
+): void {
+  ctx.emit("values_rejected", { inference_id: toHex(inferenceId), validator, reason });
+}
+
 export function emitVerdict(ctx: Context, validator: string, record: verification.VerdictRecord): void {
   ctx.emit("verdict", {
     inference_id: toHex(record.inferenceId),

@@ -3,7 +3,7 @@ import { verification } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
 import type { VerificationDeps } from "./expects.ts";
 import { agenda, checks, expiring, openDuties, STORE } from "./keys.ts";
-import { isDutyOpen, isOpen, objectorOf } from "./transition.ts";
+import { isOpen, isPending, objectorOf } from "./transition.ts";
 
 /** Looks at every check: for tests and for operators who ask, not for every block of a large chain. */
 export function invariants(deps: VerificationDeps, ctx: Context): string[] {
@@ -14,7 +14,7 @@ export function invariants(deps: VerificationDeps, ctx: Context): string[] {
   const scheduled = new Set([...agenda.entries(store)].map(([[, id]]) => toHex(id)));
   for (const [id, check] of checks.entries(store)) {
     const name = toHex(id);
-    const duties = check.duties.filter(isDutyOpen);
+    const duties = check.duties.filter((duty) => isPending(check, duty));
     if (!isOpen(check.status)) {
       counts.decided++;
       continue;
@@ -26,6 +26,9 @@ export function invariants(deps: VerificationDeps, ctx: Context): string[] {
     if (!scheduled.has(name)) broken.push(`${name}: open and never looked at again`);
     if (check.status === verification.CheckStatus.PENDING && duties.length !== 1) {
       broken.push(`${name}: pending with ${duties.length} open duties`);
+    }
+    if (check.status === verification.CheckStatus.ANSWERED && (duties.length > 0 || check.bond > 0n)) {
+      broken.push(`${name}: answered with ${duties.length} open duties and a bond of ${check.bond}`);
     }
     for (const duty of duties) {
       if (!openDuties.has(store, [duty.validator, id])) broken.push(`${name}: ${duty.validator}'s duty is not listed`);

@@ -1,10 +1,11 @@
 /** Reads and writes checks, keeps the agendas in step with them, carries decisions out. Holds no rules. */
 import { inference, type verification } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
-import { emitDecided, emitDuty, emitDutyMissed } from "./events.ts";
+import { emitDecided, emitDuty, emitDutyMissed, emitValuesRejected, emitWindowWanted } from "./events.ts";
 import type { VerificationDeps } from "./expects.ts";
 import { agenda, checks, expiring, openDuties, STORE } from "./keys.ts";
 import { addToPool } from "./pool.ts";
+import { findingsOf } from "./secondLook.ts";
 import {
   accusersOf,
   type Decision,
@@ -12,10 +13,12 @@ import {
   dueOf,
   hasCommitted,
   isDutyOpen,
+  isPending,
   isRefuted,
   miss,
   objectorOf,
   overruledBy,
+  owesWindow,
 } from "./transition.ts";
 
 type Check = verification.Check;
@@ -39,6 +42,20 @@ export function putOpen(
   }
 }
 
+/** A check that others look at again: whoever has answered is asked for a window of its values. */
+export function putLookedAt(
+  deps: VerificationDeps,
+  ctx: Context,
+  check: Check,
+  assigned: readonly verification.Duty[],
+): void {
+  putOpen(deps, ctx, check, assigned);
+  for (const duty of check.duties.filter((each) => owesWindow(check, each))) {
+    openDuties.set(ctx.store(STORE), [duty.validator, duty.inferenceId], true);
+    emitWindowWanted(ctx, duty, dueOf(check));
+  }
+}
+
 /** An open check after a change of its duties, its agenda entry moved where it now belongs. */
 export function putMoved(ctx: Context, before: Check, after: Check): void {
   checks.set(ctx.store(STORE), after.inferenceId, after);
@@ -48,10 +65,15 @@ export function putMoved(ctx: Context, before: Check, after: Check): void {
   agenda.set(ctx.store(STORE), [to, after.inferenceId], true);
 }
 
-/** A verdict has come: the duty is done, and counts for the validator whatever the verdict. */
-export function putAnswer(deps: VerificationDeps, ctx: Context, check: Check, validator: string): void {
+/** Nothing is asked of the validator any more. */
+export function putDone(ctx: Context, check: Check, validator: string): void {
   checks.set(ctx.store(STORE), check.inferenceId, check);
   openDuties.delete(ctx.store(STORE), [validator, check.inferenceId]);
+}
+
+/** A verdict has come: the duty is done, and counts for the validator whatever the verdict. */
+export function putAnswer(deps: VerificationDeps, ctx: Context, check: Check, validator: string): void {
+  putDone(ctx, check, validator);
   deps.rewards.duty(ctx, validator, deps.epochs.current(ctx).number);
 }
 
@@ -82,11 +104,14 @@ export function conclude(deps: VerificationDeps, ctx: Context, check: Check, dec
   const store = ctx.store(STORE);
   const decided = { ...decide(check, decision, ctx.height), bond: 0n };
   checks.set(store, decided.inferenceId, decided);
-  for (const duty of decided.duties.filter(isDutyOpen)) openDuties.delete(store, [duty.validator, duty.inferenceId]);
+  for (const duty of check.duties.filter((each) => isPending(check, each))) {
+    openDuties.delete(store, [duty.validator, duty.inferenceId]);
+  }
   expiring.set(store, [ctx.height + deps.params.get(ctx).retentionBlocks, decided.inferenceId], true);
   emitDecided(ctx, decided);
   settleBond(deps, ctx, check, decision);
   for (const validator of overruledBy(check, decision)) deps.reputation.overruled(ctx, validator);
+  if (check.secondLook && decision !== "close") settleSecondLook(deps, ctx, check);
   carryOut(deps, ctx, decided, decision);
 }
 
@@ -105,6 +130,18 @@ function settleBond(deps: VerificationDeps, ctx: Context, check: Check, decision
   const accuser = objectorOf(check)!;
   deps.participants.releaseBond(ctx, accuser, check.bond);
   if (decision === "overrule" && isRefuted(check)) deps.participants.fine(ctx, accuser, check.bond);
+}
+
+/** Whoever has not computed what it committed to pays as for a false answer; the fine goes to the community, nobody gains by it. */
+function settleSecondLook(deps: VerificationDeps, ctx: Context, check: Check): void {
+  const { agreed, apart, withheld, idle } = findingsOf(check);
+  for (const validator of agreed) deps.reputation.looked(ctx, validator, false);
+  for (const validator of [...apart, ...withheld]) {
+    deps.participants.fine(ctx, validator, deps.params.get(ctx).failureFine);
+    deps.reputation.looked(ctx, validator, true);
+    emitValuesRejected(ctx, check.inferenceId, validator, apart.includes(validator) ? "apart" : "withheld");
+  }
+  for (const validator of idle) deps.reputation.overruled(ctx, validator);
 }
 
 function carryOut(deps: VerificationDeps, ctx: Context, check: Check, decision: Decision): void {

@@ -1,6 +1,7 @@
 import { verification } from "@karat/proto";
 import type { Context, QueryHandler } from "../../app/module.ts";
 import { defineQuery, found, pageLimit, queriedAddress } from "../support/query.ts";
+import { windowOf } from "./draw.ts";
 import type { VerificationDeps } from "./expects.ts";
 import { read } from "./keeper.ts";
 import { ofValidator, openDuties, STORE } from "./keys.ts";
@@ -10,9 +11,10 @@ export const queries = (deps: VerificationDeps): Readonly<Record<string, QueryHa
   "/karat.verification.v1.Query/Check": defineQuery(
     verification.QueryCheckRequest,
     verification.QueryCheckResponse,
-    (ctx, { inferenceId }) => ({
-      check: found(inferenceId.length === 32 ? checkOf(deps, ctx, inferenceId) : undefined, "check"),
-    }),
+    (ctx, { inferenceId }) => {
+      const check = found(inferenceId.length === 32 ? checkOf(deps, ctx, inferenceId) : undefined, "check");
+      return { check, window: (windowOf(deps, ctx, check) ?? -1) + 1 };
+    },
   ),
 
   "/karat.verification.v1.Query/PendingDuties": defineQuery(

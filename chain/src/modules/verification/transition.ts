@@ -20,6 +20,8 @@ export type Step =
   | "giveUp"
   | "accept"
   | "abstain"
+  | "hear"
+  | "lookAgain"
   | "object"
   | "convene"
   | "uphold"
@@ -39,7 +41,14 @@ export const EDGES: Readonly<Record<CheckStatus, Readonly<Partial<Record<Step, C
     accept: Status.VALID,
     abstain: Status.ABSTAINED,
     object: Status.COMMITTEE,
+    hear: Status.ANSWERED,
     // The inference was found false without it.
+    close: Status.INVALID,
+  },
+  [Status.ANSWERED]: {
+    accept: Status.VALID,
+    abstain: Status.ABSTAINED,
+    lookAgain: Status.COMMITTEE,
     close: Status.INVALID,
   },
   [Status.COMMITTEE]: {
@@ -47,6 +56,9 @@ export const EDGES: Readonly<Record<CheckStatus, Readonly<Partial<Record<Step, C
     uphold: Status.INVALID,
     overrule: Status.VALID,
     leaveUndecided: Status.INCONCLUSIVE,
+    // After a second look without objection.
+    accept: Status.VALID,
+    abstain: Status.ABSTAINED,
     close: Status.INVALID,
   },
   [Status.VALID]: {},
@@ -104,13 +116,23 @@ export const hasCommitted = (duty: Duty): boolean => duty.commitment.length > 0;
 /** May still commit, and so may not see anybody's values. */
 export const isCommitting = (duty: Duty): boolean => isDutyOpen(duty) && !hasCommitted(duty);
 
+/** Has answered before a second look was drawn, and is to open a window of the values it committed to then. */
+export const owesWindow = (check: Check, duty: Duty): boolean =>
+  check.secondLook && check.status === Status.COMMITTEE && isOpening(duty) && duty.window.length === 0;
+const isOpening = (duty: Duty): boolean => !duty.committee && hasCommitted(duty) && !isDutyOpen(duty) && !duty.missed;
+
+/** Something is asked of the validator: a commitment, a verdict, or a window. */
+export const isPending = (check: Check, duty: Duty): boolean => isDutyOpen(duty) || owesWindow(check, duty);
+
 /** The height at whose end an open check is looked at again, if nothing happens before. */
 export function dueOf(check: Check): bigint {
   const open = check.duties.filter(isDutyOpen);
   const committing = open.find(isCommitting);
   if (committing !== undefined) return committing.commitDeadlineHeight;
-  // An objection was raised and its committee is not drawn yet.
-  return open[0]?.deadlineHeight ?? (check.duties.at(-1)?.answeredHeight ?? 0n) + 1n;
+  if (open[0] !== undefined) return open[0].deadlineHeight;
+  const last = check.duties.at(-1)!;
+  // Without anything asked of anybody, a committee or whether there is to be one is still to be drawn.
+  return check.duties.some((duty) => owesWindow(check, duty)) ? last.deadlineHeight : last.answeredHeight + 1n;
 }
 
 export function commit(check: Check, duty: Duty, commitment: Uint8Array, height: bigint): Check {
@@ -122,9 +144,24 @@ export function commit(check: Check, duty: Duty, commitment: Uint8Array, height:
 export const dutyOf = (check: Check, validator: string): Duty | undefined =>
   check.duties.findLast((duty) => duty.validator === validator);
 
-export function answer(check: Check, duty: Duty, record: verification.VerdictRecord, height: bigint): Check {
+/** What a second look has of a validator's values. */
+export type Window = Pick<Duty, "window" | "windowPositions">;
+
+/** The window of who has answered before. */
+export function open(check: Check, duty: Duty, window: Window): Check {
+  return { ...check, duties: check.duties.map((each) => (each === duty ? { ...duty, ...window } : each)) };
+}
+
+export function answer(
+  check: Check,
+  duty: Duty,
+  record: verification.VerdictRecord,
+  height: bigint,
+  window?: Window,
+): Check {
   const answered: Duty = {
     ...duty,
+    ...window,
     verdict: record.verdict,
     answeredHeight: height,
     pBucket: record.pBucket,
@@ -151,6 +188,16 @@ export function object(check: Check): Check {
   return { ...check, status: follow(check.status, "object") };
 }
 
+/** One validator has answered without objection. */
+export function hear(check: Check): Check {
+  return { ...check, status: follow(check.status, "hear") };
+}
+
+export function lookAgain(check: Check, duties: readonly Duty[]): Check {
+  const status = follow(check.status, "lookAgain");
+  return { ...check, status, secondLook: true, duties: [...check.duties, ...duties] };
+}
+
 export function convene(check: Check, duties: readonly Duty[]): Check {
   return { ...check, status: follow(check.status, "convene"), duties: [...check.duties, ...duties] };
 }
@@ -163,7 +210,7 @@ export function decide(check: Check, decision: Decision, height: bigint): Check 
 }
 
 export const isObjection = (verdict: Verdict): boolean => verdict === V.INVALID || verdict === V.UNAVAILABLE;
-const isAnswer = (verdict: Verdict): boolean => verdict === V.VALID || isObjection(verdict);
+export const isAnswer = (verdict: Verdict): boolean => verdict === V.VALID || isObjection(verdict);
 
 /** Operators that found it false. */
 export const accusersOf = (check: Check): string[] =>
@@ -183,6 +230,15 @@ export function overruledBy(check: Check, decision: Decision): string[] {
   if (decision !== "uphold" && !(decision === "overrule" && isRefuted(check))) return [];
   const wrong = (verdict: Verdict): boolean => (decision === "uphold" ? verdict === V.VALID : isObjection(verdict));
   return check.duties.filter(({ verdict }) => wrong(verdict)).map(({ validator }) => validator);
+}
+
+/** What the one who has answered without objection decides alone. */
+export const aloneDecides = (check: Check): "accept" | "abstain" =>
+  check.duties.some(({ verdict }) => verdict === V.VALID) ? "accept" : "abstain";
+
+/** What a committee decides that has nobody left to be heard. */
+export function outcomeOf(check: Check, quorum: number): Decision {
+  return check.secondLook && accusersOf(check).length === 0 ? aloneDecides(check) : tally(check, quorum);
 }
 
 /**

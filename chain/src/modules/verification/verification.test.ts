@@ -31,10 +31,17 @@ describe("edges", () => {
     [`${Status.PENDING} abstain`, Status.ABSTAINED],
     [`${Status.PENDING} object`, Status.COMMITTEE],
     [`${Status.PENDING} close`, Status.INVALID],
+    [`${Status.PENDING} hear`, Status.ANSWERED],
+    [`${Status.ANSWERED} accept`, Status.VALID],
+    [`${Status.ANSWERED} abstain`, Status.ABSTAINED],
+    [`${Status.ANSWERED} lookAgain`, Status.COMMITTEE],
+    [`${Status.ANSWERED} close`, Status.INVALID],
     [`${Status.COMMITTEE} convene`, Status.COMMITTEE],
     [`${Status.COMMITTEE} uphold`, Status.INVALID],
     [`${Status.COMMITTEE} overrule`, Status.VALID],
     [`${Status.COMMITTEE} leaveUndecided`, Status.INCONCLUSIVE],
+    [`${Status.COMMITTEE} accept`, Status.VALID],
+    [`${Status.COMMITTEE} abstain`, Status.ABSTAINED],
     [`${Status.COMMITTEE} close`, Status.INVALID],
   ]);
   const steps = [...new Set([...legal.keys()].map((edge) => edge.split(" ")[1]))] as Step[];
@@ -49,9 +56,12 @@ describe("edges", () => {
   });
 
   test("no single validator's verdict leads to INVALID", () => {
-    const fromPending = Object.entries(EDGES[Status.PENDING]).filter(([, to]) => to === Status.INVALID);
-    expect(fromPending).toEqual([["close", Status.INVALID]]);
-    expect(Object.values(Status).filter(isOpen)).toEqual([Status.UNSPECIFIED, Status.PENDING, Status.COMMITTEE]);
+    for (const status of [Status.PENDING, Status.ANSWERED]) {
+      const toInvalid = Object.entries(EDGES[status]).filter(([, to]) => to === Status.INVALID);
+      expect(toInvalid).toEqual([["close", Status.INVALID]]);
+    }
+    const open = [Status.UNSPECIFIED, Status.PENDING, Status.COMMITTEE, Status.ANSWERED];
+    expect(Object.values(Status).filter(isOpen)).toEqual(open);
   });
 });
 

@@ -1,26 +1,32 @@
 import { verification } from "@karat/proto";
-import { checkCommitment, compareBytes } from "@karat/rules";
+import { checkCommitment, checkValuesWindow, compareBytes, isRuleError } from "@karat/rules";
 import { ChainError } from "../../../app/errors.ts";
 import type { Context } from "../../../app/module.ts";
 import { defineBatch } from "../../inference/index.ts";
+import { windowOf } from "../draw.ts";
 import { ERRORS } from "../errors.ts";
 import { emitVerdict } from "../events.ts";
 import type { VerificationDeps } from "../expects.ts";
-import { conclude, isMoot, putAnswer, putOpen, read } from "../keeper.ts";
+import { conclude, isMoot, putAnswer, putDone, putOpen, read } from "../keeper.ts";
 import { agenda, STORE } from "../keys.ts";
 import {
+  aloneDecides,
   answer,
   type Decision,
   dueOf,
   dutyOf,
   hasCommitted,
+  hear,
   isCommitting,
-  isDutyOpen,
   isObjection,
   isOpen,
+  isPending,
   object,
   objectorOf,
-  tally,
+  open,
+  outcomeOf,
+  owesWindow,
+  type Window,
 } from "../transition.ts";
 
 const { CheckStatus: Status, Verdict } = verification;
@@ -60,10 +66,15 @@ function submitOne(
   if (check === undefined) throw new ChainError(ERRORS.unknownCheck, "no check of this inference");
   const duty = dutyOf(check, validator);
   if (duty === undefined) throw new ChainError(ERRORS.notDrawn, `${validator} was not drawn`);
-  // An answer of before stays what it was.
+  // An answer of before stays what it was; a second look may ask for a window of its values.
   if (duty.verdict !== Verdict.UNSPECIFIED) {
-    if (duty.verdict === record.verdict) return "already recorded";
-    throw new ChainError(ERRORS.alreadyAnswered, "a verdict cannot be changed");
+    if (duty.verdict !== record.verdict) throw new ChainError(ERRORS.alreadyAnswered, "a verdict cannot be changed");
+    if (!owesWindow(check, duty) || record.window === undefined) return "already recorded";
+    checkOpening(ctx, duty, record);
+    const opened = open(check, duty, windowFor(deps, ctx, check, record));
+    putDone(ctx, opened, validator);
+    concludeOrWait(deps, ctx, opened, dueOf(check));
+    return "";
   }
   // Also where the end of the block has not come to it yet, and where the check has ended without this verdict.
   requireInTime(ctx, check, duty, duty.deadlineHeight);
@@ -71,7 +82,8 @@ function submitOne(
   if (check.duties.some((other) => other !== duty && other.committee && isCommitting(other))) {
     throw new ChainError(ERRORS.stillCommitting, "other members of the committee may still commit");
   }
-  const heard = answer(check, duty, record, ctx.height);
+  const window = check.secondLook && hasCommitted(duty) ? memberWindow(deps, ctx, check, record) : undefined;
+  const heard = answer(check, duty, record, ctx.height, window);
   putAnswer(deps, ctx, heard, validator);
   emitVerdict(ctx, validator, record);
   react(deps, ctx, heard, record.verdict, dueOf(check));
@@ -110,6 +122,34 @@ function checkOpening(ctx: Context, duty: verification.Duty, record: verificatio
   }
 }
 
+/** Only an answer that is impossible whatever its values are has none to be compared. */
+function memberWindow(
+  deps: VerificationDeps,
+  ctx: Context,
+  check: verification.Check,
+  record: verification.VerdictRecord,
+): Window | undefined {
+  return isObjection(record.verdict) && record.positions === 0 ? undefined : windowFor(deps, ctx, check, record);
+}
+
+/** The drawn window of the values that the record opens the commitment with. */
+function windowFor(
+  deps: VerificationDeps,
+  ctx: Context,
+  check: verification.Check,
+  { window, valuesHash, positions }: verification.VerdictRecord,
+): Window {
+  const index = windowOf(deps, ctx, check);
+  if (index === undefined) throw new ChainError(ERRORS.stillCommitting, "the window is drawn with the next block");
+  if (window === undefined) throw new ChainError(ERRORS.windowMissing, `open window ${index} of the committed values`);
+  try {
+    return { window: window.coded, windowPositions: checkValuesWindow(valuesHash, { index, positions, ...window }) };
+  } catch (error) {
+    if (!isRuleError(error, "invalid_artifact")) throw error;
+    throw new ChainError(ERRORS.windowMismatch, `window ${index}: ${error.message}`);
+  }
+}
+
 function checkContent(record: verification.VerdictRecord): void {
   if (!KNOWN.has(record.verdict) || record.pBucket > MAX_BUCKET || record.evidenceHash.length !== 32) {
     throw new ChainError(ERRORS.invalidVerdict, `verdict ${record.verdict}, bucket ${record.pBucket}`);
@@ -124,8 +164,6 @@ function react(
   verdict: verification.Verdict,
   due: bigint,
 ): void {
-  const store = ctx.store(STORE);
-  agenda.delete(store, [due, check.inferenceId]);
   if (check.status === Status.PENDING && isObjection(verdict) && !isMoot(deps, ctx, check.inferenceId)) {
     // The beacon of the next block draws the committee: the objector cannot know it.
     const bond = deps.params.get(ctx).accusationBond;
@@ -133,21 +171,23 @@ function react(
     if (!deps.participants.lockBond(ctx, accuser, bond)) {
       throw new ChainError(ERRORS.bondNotCovered, `${bond} ukarat of free collateral are needed to accuse`);
     }
+    agenda.delete(ctx.store(STORE), [due, check.inferenceId]);
     putOpen(deps, ctx, { ...object(check), bond });
-    return;
-  }
-  const decision = decisionOf(deps, ctx, check, verdict);
-  if (decision === undefined) agenda.set(store, [dueOf(check), check.inferenceId], true);
+  } else concludeOrWait(deps, ctx, check, due);
+}
+
+/** Ends a check that `due` was the agenda's height of, or puts it where it now belongs. */
+function concludeOrWait(deps: VerificationDeps, ctx: Context, check: verification.Check, due: bigint): void {
+  agenda.delete(ctx.store(STORE), [due, check.inferenceId]);
+  const decision = decisionOf(deps, ctx, check);
+  if (decision === "hear") putOpen(deps, ctx, hear(check));
+  else if (decision === undefined) agenda.set(ctx.store(STORE), [dueOf(check), check.inferenceId], true);
   else conclude(deps, ctx, check, decision);
 }
 
-function decisionOf(
-  deps: VerificationDeps,
-  ctx: Context,
-  check: verification.Check,
-  verdict: verification.Verdict,
-): Decision | undefined {
+function decisionOf(deps: VerificationDeps, ctx: Context, check: verification.Check): Decision | "hear" | undefined {
   if (isMoot(deps, ctx, check.inferenceId)) return "close";
-  if (check.status === Status.PENDING) return verdict === Verdict.VALID ? "accept" : "abstain";
-  return check.duties.some(isDutyOpen) ? undefined : tally(check, deps.params.get(ctx).committeeQuorum);
+  const { secondLookMicros, committeeQuorum } = deps.params.get(ctx);
+  if (check.status === Status.PENDING) return secondLookMicros > 0 ? "hear" : aloneDecides(check);
+  return check.duties.some((duty) => isPending(check, duty)) ? undefined : outcomeOf(check, committeeQuorum);
 }

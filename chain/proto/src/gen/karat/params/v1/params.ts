@@ -84,6 +84,8 @@ export interface Params {
   missAlphaMicros: number;
   /** Outputs of fewer tokens are judged together when there are so many of them. */
   evidenceTokens: number;
+  /** Share of the checks without objection at which a committee looks a second time. */
+  secondLookMicros: number;
 }
 
 /** A model that participants may offer. */
@@ -146,6 +148,7 @@ function createBaseParams(): Params {
     verdictErrorMicros: 0,
     missAlphaMicros: 0,
     evidenceTokens: 0,
+    secondLookMicros: 0,
   };
 }
 
@@ -348,6 +351,9 @@ export const Params: MessageFns<Params> = {
     }
     if (message.evidenceTokens !== 0) {
       writer.uint32(272).uint32(message.evidenceTokens);
+    }
+    if (message.secondLookMicros !== 0) {
+      writer.uint32(280).uint32(message.secondLookMicros);
     }
     return writer;
   },
@@ -725,6 +731,14 @@ export const Params: MessageFns<Params> = {
             message.evidenceTokens = reader.uint32();
             continue;
           }
+          case 35: {
+            if (tag !== 280) {
+              break;
+            }
+
+            message.secondLookMicros = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -964,6 +978,11 @@ export const Params: MessageFns<Params> = {
         : isSet(object.evidence_tokens)
         ? globalThis.Number(object.evidence_tokens)
         : 0,
+      secondLookMicros: isSet(object.secondLookMicros)
+        ? globalThis.Number(object.secondLookMicros)
+        : isSet(object.second_look_micros)
+        ? globalThis.Number(object.second_look_micros)
+        : 0,
     };
   },
 
@@ -1104,6 +1123,9 @@ export const Params: MessageFns<Params> = {
     if (message.evidenceTokens !== 0) {
       obj.evidenceTokens = Math.round(message.evidenceTokens);
     }
+    if (message.secondLookMicros !== 0) {
+      obj.secondLookMicros = Math.round(message.secondLookMicros);
+    }
     return obj;
   },
 
@@ -1199,6 +1221,7 @@ export const Params: MessageFns<Params> = {
     message.verdictErrorMicros = object.verdictErrorMicros ?? 0;
     message.missAlphaMicros = object.missAlphaMicros ?? 0;
     message.evidenceTokens = object.evidenceTokens ?? 0;
+    message.secondLookMicros = object.secondLookMicros ?? 0;
     return message;
   },
 };

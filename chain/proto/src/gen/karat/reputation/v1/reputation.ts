@@ -91,6 +91,11 @@ export interface Standing {
   /** Of overruled and of answered duties, what has been paid for already. */
   settledOverruled: bigint;
   settledAnswers: bigint;
+  /** Second looks that compared its own values with others', and those where they were withheld or apart from two thirds of them. */
+  looks: bigint;
+  apart: bigint;
+  settledLooks: bigint;
+  settledApart: bigint;
 }
 
 /** Per participant and model. */
@@ -129,6 +134,10 @@ function createBaseStanding(): Standing {
     unreliableUntil: 0n,
     settledOverruled: 0n,
     settledAnswers: 0n,
+    looks: 0n,
+    apart: 0n,
+    settledLooks: 0n,
+    settledApart: 0n,
   };
 }
 
@@ -250,6 +259,30 @@ export const Standing: MessageFns<Standing> = {
         throw new globalThis.Error("value provided for field message.settledAnswers of type uint64 too large");
       }
       writer.uint32(168).uint64(message.settledAnswers);
+    }
+    if (message.looks !== 0n) {
+      if (BigInt.asUintN(64, message.looks) !== message.looks) {
+        throw new globalThis.Error("value provided for field message.looks of type uint64 too large");
+      }
+      writer.uint32(176).uint64(message.looks);
+    }
+    if (message.apart !== 0n) {
+      if (BigInt.asUintN(64, message.apart) !== message.apart) {
+        throw new globalThis.Error("value provided for field message.apart of type uint64 too large");
+      }
+      writer.uint32(184).uint64(message.apart);
+    }
+    if (message.settledLooks !== 0n) {
+      if (BigInt.asUintN(64, message.settledLooks) !== message.settledLooks) {
+        throw new globalThis.Error("value provided for field message.settledLooks of type uint64 too large");
+      }
+      writer.uint32(192).uint64(message.settledLooks);
+    }
+    if (message.settledApart !== 0n) {
+      if (BigInt.asUintN(64, message.settledApart) !== message.settledApart) {
+        throw new globalThis.Error("value provided for field message.settledApart of type uint64 too large");
+      }
+      writer.uint32(200).uint64(message.settledApart);
     }
     return writer;
   },
@@ -435,6 +468,38 @@ export const Standing: MessageFns<Standing> = {
             message.settledAnswers = reader.uint64() as bigint;
             continue;
           }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.looks = reader.uint64() as bigint;
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.apart = reader.uint64() as bigint;
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.settledLooks = reader.uint64() as bigint;
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.settledApart = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -506,6 +571,18 @@ export const Standing: MessageFns<Standing> = {
         : isSet(object.settled_answers)
         ? BigInt(object.settled_answers)
         : 0n,
+      looks: isSet(object.looks) ? BigInt(object.looks) : 0n,
+      apart: isSet(object.apart) ? BigInt(object.apart) : 0n,
+      settledLooks: isSet(object.settledLooks)
+        ? BigInt(object.settledLooks)
+        : isSet(object.settled_looks)
+        ? BigInt(object.settled_looks)
+        : 0n,
+      settledApart: isSet(object.settledApart)
+        ? BigInt(object.settledApart)
+        : isSet(object.settled_apart)
+        ? BigInt(object.settled_apart)
+        : 0n,
     };
   },
 
@@ -574,6 +651,18 @@ export const Standing: MessageFns<Standing> = {
     if (message.settledAnswers !== 0n) {
       obj.settledAnswers = message.settledAnswers.toString();
     }
+    if (message.looks !== 0n) {
+      obj.looks = message.looks.toString();
+    }
+    if (message.apart !== 0n) {
+      obj.apart = message.apart.toString();
+    }
+    if (message.settledLooks !== 0n) {
+      obj.settledLooks = message.settledLooks.toString();
+    }
+    if (message.settledApart !== 0n) {
+      obj.settledApart = message.settledApart.toString();
+    }
     return obj;
   },
 
@@ -624,6 +713,14 @@ export const Standing: MessageFns<Standing> = {
       : 0n;
     message.settledAnswers = (object.settledAnswers !== undefined && object.settledAnswers !== null)
       ? BigInt(object.settledAnswers)
+      : 0n;
+    message.looks = (object.looks !== undefined && object.looks !== null) ? BigInt(object.looks) : 0n;
+    message.apart = (object.apart !== undefined && object.apart !== null) ? BigInt(object.apart) : 0n;
+    message.settledLooks = (object.settledLooks !== undefined && object.settledLooks !== null)
+      ? BigInt(object.settledLooks)
+      : 0n;
+    message.settledApart = (object.settledApart !== undefined && object.settledApart !== null)
+      ? BigInt(object.settledApart)
       : 0n;
     return message;
   },

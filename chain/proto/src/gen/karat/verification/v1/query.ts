@@ -13,7 +13,11 @@ export interface QueryCheckRequest {
 }
 
 export interface QueryCheckResponse {
-  check: Check | undefined;
+  check:
+    | Check
+    | undefined;
+  /** In a second look whose members have all committed or are late: one more than the index of the window to be opened; else 0. */
+  window: number;
 }
 
 export interface QueryPendingDutiesRequest {
@@ -101,13 +105,16 @@ export const QueryCheckRequest: MessageFns<QueryCheckRequest> = {
 };
 
 function createBaseQueryCheckResponse(): QueryCheckResponse {
-  return { check: undefined };
+  return { check: undefined, window: 0 };
 }
 
 export const QueryCheckResponse: MessageFns<QueryCheckResponse> = {
   encode(message: QueryCheckResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.check !== undefined) {
       Check.encode(message.check, writer.uint32(10).fork()).join();
+    }
+    if (message.window !== 0) {
+      writer.uint32(16).uint32(message.window);
     }
     return writer;
   },
@@ -133,6 +140,14 @@ export const QueryCheckResponse: MessageFns<QueryCheckResponse> = {
             message.check = Check.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.window = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -146,13 +161,19 @@ export const QueryCheckResponse: MessageFns<QueryCheckResponse> = {
   },
 
   fromJSON(object: any): QueryCheckResponse {
-    return { check: isSet(object.check) ? Check.fromJSON(object.check) : undefined };
+    return {
+      check: isSet(object.check) ? Check.fromJSON(object.check) : undefined,
+      window: isSet(object.window) ? globalThis.Number(object.window) : 0,
+    };
   },
 
   toJSON(message: QueryCheckResponse): unknown {
     const obj: any = {};
     if (message.check !== undefined) {
       obj.check = Check.toJSON(message.check);
+    }
+    if (message.window !== 0) {
+      obj.window = Math.round(message.window);
     }
     return obj;
   },
@@ -163,6 +184,7 @@ export const QueryCheckResponse: MessageFns<QueryCheckResponse> = {
   fromPartial(object: DeepPartial<QueryCheckResponse>): QueryCheckResponse {
     const message = createBaseQueryCheckResponse();
     message.check = (object.check !== undefined && object.check !== null) ? Check.fromPartial(object.check) : undefined;
+    message.window = object.window ?? 0;
     return message;
   },
 };

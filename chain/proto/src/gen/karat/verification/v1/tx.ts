@@ -8,6 +8,12 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Verdict, verdictFromJSON, verdictToJSON } from "./verification.ts";
 
+/** 32 positions of a validator's own values, coded as an artifact, and the siblings from their leaf to values_hash. */
+export interface ValuesWindow {
+  coded: Uint8Array;
+  path: Uint8Array[];
+}
+
 export interface VerdictRecord {
   inferenceId: Uint8Array;
   verdict: Verdict;
@@ -18,11 +24,13 @@ export interface VerdictRecord {
   positions: number;
   evidenceHash: Uint8Array;
   /**
-   * What the commitment hides: hash of the validator's own coded values, and 16 to 64 random bytes. gated_margins and
+   * What the commitment hides: root of the validator's own coded values (rules.valuesRoot), and 16 to 64 random bytes. gated_margins and
    * positions are part of it. Empty where nothing was committed.
    */
   valuesHash: Uint8Array;
   salt: Uint8Array;
+  /** In a second look: the drawn window of the values. Whoever has answered before repeats its verdict with it. */
+  window: ValuesWindow | undefined;
 }
 
 export interface CheckCommitment {
@@ -57,6 +65,91 @@ export interface MsgSubmitVerdictsResponse {
   results: VerdictResult[];
 }
 
+function createBaseValuesWindow(): ValuesWindow {
+  return { coded: new Uint8Array(0), path: [] };
+}
+
+export const ValuesWindow: MessageFns<ValuesWindow> = {
+  encode(message: ValuesWindow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.coded.length !== 0) {
+      writer.uint32(10).bytes(message.coded);
+    }
+    for (const v of message.path) {
+      writer.uint32(18).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ValuesWindow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseValuesWindow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.coded = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path.push(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ValuesWindow {
+    return {
+      coded: isSet(object.coded) ? bytesFromBase64(object.coded) : new Uint8Array(0),
+      path: globalThis.Array.isArray(object?.path) ? object.path.map((e: any) => bytesFromBase64(e)) : [],
+    };
+  },
+
+  toJSON(message: ValuesWindow): unknown {
+    const obj: any = {};
+    if (message.coded.length !== 0) {
+      obj.coded = base64FromBytes(message.coded);
+    }
+    if (message.path?.length) {
+      obj.path = message.path.map((e) => base64FromBytes(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ValuesWindow>): ValuesWindow {
+    return ValuesWindow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ValuesWindow>): ValuesWindow {
+    const message = createBaseValuesWindow();
+    message.coded = object.coded ?? new Uint8Array(0);
+    message.path = object.path?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseVerdictRecord(): VerdictRecord {
   return {
     inferenceId: new Uint8Array(0),
@@ -68,6 +161,7 @@ function createBaseVerdictRecord(): VerdictRecord {
     evidenceHash: new Uint8Array(0),
     valuesHash: new Uint8Array(0),
     salt: new Uint8Array(0),
+    window: undefined,
   };
 }
 
@@ -102,6 +196,9 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
     }
     if (message.salt.length !== 0) {
       writer.uint32(74).bytes(message.salt);
+    }
+    if (message.window !== undefined) {
+      ValuesWindow.encode(message.window, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -191,6 +288,14 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
             message.salt = reader.bytes();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.window = ValuesWindow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -238,6 +343,7 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
         ? bytesFromBase64(object.values_hash)
         : new Uint8Array(0),
       salt: isSet(object.salt) ? bytesFromBase64(object.salt) : new Uint8Array(0),
+      window: isSet(object.window) ? ValuesWindow.fromJSON(object.window) : undefined,
     };
   },
 
@@ -270,6 +376,9 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
     if (message.salt.length !== 0) {
       obj.salt = base64FromBytes(message.salt);
     }
+    if (message.window !== undefined) {
+      obj.window = ValuesWindow.toJSON(message.window);
+    }
     return obj;
   },
 
@@ -289,6 +398,9 @@ export const VerdictRecord: MessageFns<VerdictRecord> = {
     message.evidenceHash = object.evidenceHash ?? new Uint8Array(0);
     message.valuesHash = object.valuesHash ?? new Uint8Array(0);
     message.salt = object.salt ?? new Uint8Array(0);
+    message.window = (object.window !== undefined && object.window !== null)
+      ? ValuesWindow.fromPartial(object.window)
+      : undefined;
     return message;
   },
 };

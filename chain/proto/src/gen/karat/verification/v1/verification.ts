@@ -78,6 +78,8 @@ export const CheckStatus = {
   INVALID: 5,
   INCONCLUSIVE: 6,
   ABSTAINED: 7,
+  /** ANSWERED - One validator has answered without objection; the next beacon says whether others look too. */
+  ANSWERED: 8,
 } as const;
 
 export type CheckStatus = typeof CheckStatus[keyof typeof CheckStatus];
@@ -91,6 +93,7 @@ export namespace CheckStatus {
   export type INVALID = typeof CheckStatus.INVALID;
   export type INCONCLUSIVE = typeof CheckStatus.INCONCLUSIVE;
   export type ABSTAINED = typeof CheckStatus.ABSTAINED;
+  export type ANSWERED = typeof CheckStatus.ANSWERED;
 }
 
 export function checkStatusFromJSON(object: any): CheckStatus {
@@ -119,6 +122,9 @@ export function checkStatusFromJSON(object: any): CheckStatus {
     case 7:
     case "CHECK_STATUS_ABSTAINED":
       return CheckStatus.ABSTAINED;
+    case 8:
+    case "CHECK_STATUS_ANSWERED":
+      return CheckStatus.ANSWERED;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum CheckStatus");
   }
@@ -142,6 +148,8 @@ export function checkStatusToJSON(object: CheckStatus): string {
       return "CHECK_STATUS_INCONCLUSIVE";
     case CheckStatus.ABSTAINED:
       return "CHECK_STATUS_ABSTAINED";
+    case CheckStatus.ANSWERED:
+      return "CHECK_STATUS_ANSWERED";
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum CheckStatus");
   }
@@ -169,6 +177,9 @@ export interface Duty {
   committedHeight: bigint;
   /** Last height at which a commitment counts. */
   commitDeadlineHeight: bigint;
+  /** In a second look: the drawn window of the committed values, coded, and how many positions it has. */
+  window: Uint8Array;
+  windowPositions: number;
 }
 
 /** The life of one check. */
@@ -188,6 +199,8 @@ export interface Check {
   bond: bigint;
   /** Earlier outputs of the same executor and model that were too short for a verdict alone: judged together with this one. */
   pooled: Uint8Array[];
+  /** The committee was convened by a draw and not by an objection: all open a window of their own values. */
+  secondLook: boolean;
 }
 
 /** Outputs of one executor and model that were abstained from and wait for enough of them. */
@@ -219,6 +232,8 @@ function createBaseDuty(): Duty {
     commitment: new Uint8Array(0),
     committedHeight: 0n,
     commitDeadlineHeight: 0n,
+    window: new Uint8Array(0),
+    windowPositions: 0,
   };
 }
 
@@ -277,6 +292,12 @@ export const Duty: MessageFns<Duty> = {
         throw new globalThis.Error("value provided for field message.commitDeadlineHeight of type uint64 too large");
       }
       writer.uint32(104).uint64(message.commitDeadlineHeight);
+    }
+    if (message.window.length !== 0) {
+      writer.uint32(114).bytes(message.window);
+    }
+    if (message.windowPositions !== 0) {
+      writer.uint32(120).uint32(message.windowPositions);
     }
     return writer;
   },
@@ -398,6 +419,22 @@ export const Duty: MessageFns<Duty> = {
             message.commitDeadlineHeight = reader.uint64() as bigint;
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.window = reader.bytes();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.windowPositions = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -457,6 +494,12 @@ export const Duty: MessageFns<Duty> = {
         : isSet(object.commit_deadline_height)
         ? BigInt(object.commit_deadline_height)
         : 0n,
+      window: isSet(object.window) ? bytesFromBase64(object.window) : new Uint8Array(0),
+      windowPositions: isSet(object.windowPositions)
+        ? globalThis.Number(object.windowPositions)
+        : isSet(object.window_positions)
+        ? globalThis.Number(object.window_positions)
+        : 0,
     };
   },
 
@@ -501,6 +544,12 @@ export const Duty: MessageFns<Duty> = {
     if (message.commitDeadlineHeight !== 0n) {
       obj.commitDeadlineHeight = message.commitDeadlineHeight.toString();
     }
+    if (message.window.length !== 0) {
+      obj.window = base64FromBytes(message.window);
+    }
+    if (message.windowPositions !== 0) {
+      obj.windowPositions = Math.round(message.windowPositions);
+    }
     return obj;
   },
 
@@ -532,6 +581,8 @@ export const Duty: MessageFns<Duty> = {
     message.commitDeadlineHeight = (object.commitDeadlineHeight !== undefined && object.commitDeadlineHeight !== null)
       ? BigInt(object.commitDeadlineHeight)
       : 0n;
+    message.window = object.window ?? new Uint8Array(0);
+    message.windowPositions = object.windowPositions ?? 0;
     return message;
   },
 };
@@ -549,6 +600,7 @@ function createBaseCheck(): Check {
     redraws: 0,
     bond: 0n,
     pooled: [],
+    secondLook: false,
   };
 }
 
@@ -595,6 +647,9 @@ export const Check: MessageFns<Check> = {
     }
     for (const v of message.pooled) {
       writer.uint32(90).bytes(v!);
+    }
+    if (message.secondLook !== false) {
+      writer.uint32(96).bool(message.secondLook);
     }
     return writer;
   },
@@ -700,6 +755,14 @@ export const Check: MessageFns<Check> = {
             message.pooled.push(reader.bytes());
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.secondLook = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -743,6 +806,11 @@ export const Check: MessageFns<Check> = {
       pooled: globalThis.Array.isArray(object?.pooled)
         ? object.pooled.map((e: any) => bytesFromBase64(e))
         : [],
+      secondLook: isSet(object.secondLook)
+        ? globalThis.Boolean(object.secondLook)
+        : isSet(object.second_look)
+        ? globalThis.Boolean(object.second_look)
+        : false,
     };
   },
 
@@ -781,6 +849,9 @@ export const Check: MessageFns<Check> = {
     if (message.pooled?.length) {
       obj.pooled = message.pooled.map((e) => base64FromBytes(e));
     }
+    if (message.secondLook !== false) {
+      obj.secondLook = message.secondLook;
+    }
     return obj;
   },
 
@@ -804,6 +875,7 @@ export const Check: MessageFns<Check> = {
     message.redraws = object.redraws ?? 0;
     message.bond = (object.bond !== undefined && object.bond !== null) ? BigInt(object.bond) : 0n;
     message.pooled = object.pooled?.map((e) => e) || [];
+    message.secondLook = object.secondLook ?? false;
     return message;
   },
 };
