@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChainClient, TxSender } from "@karat/client";
 import { authorize } from "@karat/client";
-import { KaratError, newPrivateKey, sha256, silentLogger, utf8 } from "@karat/common";
+import { KaratError, newPrivateKey, sha256, silentLogger, toBase64, toHex, utf8 } from "@karat/common";
 
 import { inference, refOf, sign, statementOf, typeUrls, verification } from "@karat/proto";
 import { checkCommitment } from "@karat/rules";
@@ -17,6 +17,7 @@ import { Openings } from "./openings.ts";
 import { Scorer } from "./score.ts";
 
 const { Verdict } = verification;
+const { PENDING, ANSWERED, COMMITTEE, VALID } = verification.CheckStatus;
 const request = '{"messages":[{"content":"hi","role":"user"}],"model":"m"}';
 const authorization = authorize({
   chainId: "karat-1",
@@ -62,6 +63,9 @@ const record = inference.Inference.fromPartial({
   recording: sign.RecordingMode.FULL,
 });
 
+/** Two windows of the own values, of 40 positions. */
+const windows = [toBase64(utf8("first")), toBase64(utf8("second"))];
+
 /** An ML node that answers what the test wants and keeps what it was asked. */
 let ml: Server;
 let mlUrl: string;
@@ -74,7 +78,10 @@ let stop: AbortController;
 beforeEach(async () => {
   asked = [];
   dir = mkdtempSync(join(tmpdir(), "karat-duties-"));
-  prefill = { status: 200, body: JSON.stringify({ values_hash: "ab".repeat(32), gated_margins: 3, positions: 20 }) };
+  prefill = {
+    status: 200,
+    body: JSON.stringify({ values_hash: "ab".repeat(32), windows, gated_margins: 3, positions: 40 }),
+  };
   stop = new AbortController();
   answer = {
     status: 200,
@@ -109,6 +116,13 @@ interface World {
   sealed?: boolean;
   /** Whether the chain wants an earlier output judged together with this one. */
   pooled?: boolean;
+  /** How the check stands. */
+  status?: verification.CheckStatus;
+  secondLook?: boolean;
+  /** The window that a second look wants opened, and one more: 0 for none yet. */
+  window?: number;
+  /** What this validator has answered before. */
+  answered?: verification.Verdict;
   /** Of the payload. */
   change?: Partial<inference.FinishRecord>;
   /** Of the record. */
@@ -138,14 +152,18 @@ function world(options: World = {}): {
     ],
   });
   const messages = [{ typeUrl: typeUrls.records, value: batch }];
+  const { secondLook = false, answered: verdict = Verdict.UNSPECIFIED } = options;
   const duty = (): verification.Duty =>
-    verification.Duty.fromPartial({ inferenceId: id, deadlineHeight: 20n, ...commitments.at(-1) });
+    verification.Duty.fromPartial({ inferenceId: id, deadlineHeight: 20n, verdict, ...commitments.at(-1) });
+  const check = () =>
+    verification.Check.fromPartial({ inferenceId: id, pooled, status: options.status ?? PENDING, secondLook });
   const chain = {
     chainId: "karat-1",
     query: {
       pendingDuties: async () => (verdicts.length === 0 ? [duty()] : []),
       inference: async () => ({ ...record, ...options.recorded }),
-      check: async () => verification.Check.fromPartial({ inferenceId: id, pooled }),
+      check: async () => check(),
+      checkWithWindow: async () => ({ check: check(), window: options.window ?? 0 }),
       beacon: async () => ({ height: 5n, beacon: new Uint8Array(32) }),
     },
     txSearch: async () => [{ bytes: new Uint8Array() }],
@@ -199,7 +217,7 @@ test("a duty is scored on the recorded request and output, and its verdict sent 
     pBucket: 1,
     distanceMicros: 12_000n,
     gatedMargins: 3,
-    positions: 20,
+    positions: 40,
     valuesHash: new Uint8Array(32).fill(0xab),
   });
   expect(verdict.salt).toHaveLength(32);
@@ -249,7 +267,10 @@ test("an ML node that cannot score now leaves the duty open for the next look", 
   await runner.refresh(10n);
   for (let i = 0; i < 200 && runner.open.length > 0; i++) await sleep(10);
   expect(verdicts).toEqual([]);
-  prefill = { status: 200, body: JSON.stringify({ values_hash: "cd".repeat(32), gated_margins: 0, positions: 2 }) };
+  prefill = {
+    status: 200,
+    body: JSON.stringify({ values_hash: "cd".repeat(32), windows, gated_margins: 0, positions: 40 }),
+  };
   await runner.refresh(11n);
   for (let i = 0; i < 200 && verdicts.length === 0; i++) await sleep(10);
   expect(verdicts[0]?.verdict).toBe(Verdict.VALID);
@@ -298,7 +319,7 @@ test("an artifact that does not open is unavailable only when the deadline comes
   expect(verdicts).toEqual([]);
   await runner.refresh(18n);
   await vi.waitFor(() => expect(verdicts).toHaveLength(1));
-  expect(verdicts[0]).toMatchObject({ verdict: Verdict.UNAVAILABLE, positions: 20 });
+  expect(verdicts[0]).toMatchObject({ verdict: Verdict.UNAVAILABLE, positions: 40 });
 });
 
 test("outputs that the chain has pooled are asked about and judged together", async () => {
@@ -329,4 +350,54 @@ test("a duty past its deadline is left alone", async () => {
   const { runner } = world();
   await runner.refresh(20n);
   expect(runner.open).toEqual([]);
+});
+
+test("a second look gets the drawn window with the verdict, and not before it is drawn", async () => {
+  const options: World = { secondLook: true, status: COMMITTEE };
+  const { runner, verdicts } = world(options);
+  await runner.refresh(10n);
+  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  await vi.waitFor(() => expect(runner.open).toEqual([toHex(id)]));
+  expect(verdicts).toEqual([]);
+  options.window = 2;
+  runner.block(11n);
+  await vi.waitFor(() => expect(verdicts).toHaveLength(1));
+  expect(verdicts[0]).toMatchObject({ verdict: Verdict.VALID, window: { coded: utf8("second") } });
+  expect(verdicts[0]!.window!.path).toHaveLength(1);
+});
+
+test("whoever has answered repeats its verdict with the window, also after a restart", async () => {
+  const before = world();
+  await before.runner.refresh(10n);
+  await vi.waitFor(() => expect(before.verdicts).toHaveLength(1));
+  await before.runner.drain();
+  const [answered] = before.verdicts;
+  expect(answered!.window).toBeUndefined();
+  const { runner, verdicts } = world({ secondLook: true, status: COMMITTEE, window: 1, answered: Verdict.VALID });
+  await runner.refresh(12n);
+  await vi.waitFor(() => expect(verdicts).toHaveLength(1));
+  const { valuesHash, salt, gatedMargins, positions } = answered!;
+  const opened = { verdict: Verdict.VALID, valuesHash, salt, gatedMargins, positions };
+  expect(verdicts[0]).toMatchObject({ ...opened, window: { coded: utf8("first") } });
+  expect(asked).toHaveLength(2);
+});
+
+test("an opening is kept until its check is decided", async () => {
+  const options: World = {};
+  const { runner, verdicts } = world(options);
+  await runner.refresh(10n);
+  await vi.waitFor(() => expect(verdicts).toHaveLength(1));
+  await runner.drain();
+  const openings = new Openings(dir);
+  for (const [status, kept] of [
+    [ANSWERED, 1],
+    [COMMITTEE, 1],
+    [VALID, 0],
+  ] as const) {
+    options.status = status;
+    runner.block(11n);
+    await vi.waitFor(() => expect(openings.ids()).toHaveLength(kept));
+    await sleep(20);
+    expect(openings.ids()).toHaveLength(kept);
+  }
 });

@@ -1,15 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChainClient, TxSender } from "@karat/client";
-import { KaratError, type Logger, messageOf, sha256, toHex, utf8 } from "@karat/common";
+import { fromHex, KaratError, type Logger, messageOf, sha256, toHex, utf8 } from "@karat/common";
 import { typeUrls, verification } from "@karat/proto";
-import { checkCommitment } from "@karat/rules";
+import { checkCommitment, openValues } from "@karat/rules";
 import { type Evidence, gatherEvidence, openEvidence, type PayloadSource } from "./evidence.ts";
 import type { Opening, Openings } from "./openings.ts";
 import { RecordSender } from "./recordSender.ts";
 import { interpret, type Scored, type Scorer } from "./score.ts";
 
 const MAX_QUEUED = 1_000;
+/** Openings of answered duties that are looked after in one block. */
+const MAX_SWEPT = 16;
 const SALT_BYTES = 32;
 /** Members of the committee may still commit: the same verdict again with a later block. */
 const STILL_COMMITTING = 14;
@@ -17,7 +19,8 @@ const STILL_COMMITTING = 14;
 const GIVE_UP_BLOCKS = 3n;
 const ASKED_AT_ONCE = 4;
 const RETRY_MS = 250;
-const { Verdict } = verification;
+const { CheckStatus, Verdict } = verification;
+const OPEN: readonly verification.CheckStatus[] = [CheckStatus.PENDING, CheckStatus.ANSWERED, CheckStatus.COMMITTEE];
 
 export interface DutyOptions {
   readonly chain: ChainClient;
@@ -46,11 +49,15 @@ export class DutyRunner {
   readonly #active = new Set<string>();
   /** Verdicts that wait for the other members of a committee. */
   readonly #held = new Map<string, verification.VerdictRecord>();
+  /** Openings that a second look may still ask for, the longest not looked after first. */
+  readonly #kept: Set<string>;
+  #sweeping = false;
   #height = 0n;
 
   constructor(options: DutyOptions) {
     this.#options = options;
     const { sender, log, signal } = options;
+    this.#kept = new Set(options.openings.ids());
     this.#commitments = new RecordSender({
       sender,
       log,
@@ -85,9 +92,10 @@ export class DutyRunner {
     this.#pump();
   }
 
-  /** With each block: verdicts that waited for others are sent again. */
+  /** With each block: verdicts that waited for others are sent again, openings that nobody can ask for any more are dropped. */
   block(height: bigint): void {
     this.#height = height;
+    void this.#sweep();
     for (const [id, record] of this.#held) {
       if (this.#active.has(id)) continue;
       this.#held.delete(id);
@@ -100,6 +108,24 @@ export class DutyRunner {
     this.#waiting.clear();
     while (this.#active.size > 0) await sleep(20);
     await Promise.all([this.#commitments.idle(), this.#verdicts.idle()]);
+  }
+
+  async #sweep(): Promise<void> {
+    const { chain, openings, log } = this.#options;
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    try {
+      for (const id of [...this.#kept].slice(0, MAX_SWEPT)) {
+        const isOpen = this.open.includes(id) || OPEN.includes((await chain.query.check(fromHex(id)))?.status ?? 0);
+        this.#kept.delete(id);
+        if (isOpen) this.#kept.add(id);
+        else openings.delete(id);
+      }
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, "Could not look after openings now.");
+    } finally {
+      this.#sweeping = false;
+    }
   }
 
   #pump(): void {
@@ -125,6 +151,7 @@ export class DutyRunner {
   async #perform(id: string, duty: verification.Duty): Promise<void> {
     const { chain, payloads, scorer, openings, log } = this.#options;
     const { inferenceId } = duty;
+    if (duty.verdict !== Verdict.UNSPECIFIED) return this.#openWindow(id, duty);
     const check = await chain.query.check(inferenceId);
     const evidence = await gatherEvidence(chain, inferenceId, payloads, check?.pooled);
     if (!evidence) return this.#reveal(id, verdictRecord(inferenceId, Verdict.UNAVAILABLE));
@@ -147,14 +174,21 @@ export class DutyRunner {
     }
     const scored = opening.impossible ? interpret(opening.impossible) : await this.#scoreOpened(duty, evidence);
     const record = scored ? scoredRecord(inferenceId, scored) : verdictRecord(inferenceId, Verdict.UNAVAILABLE);
-    const { valuesHash, salt, gatedMargins, positions } = opening;
-    await this.#reveal(id, { ...record, valuesHash, salt, gatedMargins, positions });
+    await this.#reveal(id, withOpening(record, opening));
+  }
+
+  /** A second look asks for a window of values that were committed to before: the verdict again, with it. */
+  async #openWindow(id: string, { inferenceId, verdict }: verification.Duty): Promise<void> {
+    const opening = this.#options.openings.get(id);
+    if (opening) return this.#reveal(id, withOpening(verdictRecord(inferenceId, verdict), opening));
+    this.#options.log.error({ inference: id }, "The values of a commitment are lost: its window cannot be opened.");
   }
 
   /** Keeps the opening before the commitment can be on chain. */
   async #commit(id: string, inferenceId: Uint8Array, opening: Opening): Promise<number> {
     const { chain, openings, operator: validator } = this.#options;
     openings.put(id, opening);
+    this.#kept.add(id);
     const commitment = checkCommitment({ chainId: chain.chainId, inferenceId, validator, ...opening });
     return this.#commitments.send({ inferenceId, commitment });
   }
@@ -172,24 +206,50 @@ export class DutyRunner {
   }
 
   async #reveal(id: string, record: verification.VerdictRecord): Promise<void> {
-    const { log, onVerdict, openings } = this.#options;
-    const code = await this.#verdicts.send(record);
+    const { log, onVerdict } = this.#options;
+    const window = await this.#windowOf(id, record);
+    const code = window === "not drawn" ? STILL_COMMITTING : await this.#verdicts.send({ ...record, window });
     if (code === STILL_COMMITTING) {
       if (this.#held.size < MAX_QUEUED) this.#held.set(id, record);
       return;
     }
-    openings.delete(id);
     if (code !== 0) return;
     log.info({ inference: id, verdict: record.verdict, pBucket: record.pBucket }, "Checked an inference.");
     onVerdict(record.verdict);
   }
+
+  /** What a second look wants to see of the values; undefined where it wants nothing. */
+  async #windowOf(
+    id: string,
+    { inferenceId, positions }: verification.VerdictRecord,
+  ): Promise<verification.ValuesWindow | "not drawn" | undefined> {
+    const opening = positions > 0 ? this.#options.openings.get(id) : undefined;
+    if (!opening) return undefined;
+    const { check, window } = await this.#options.chain.query.checkWithWindow(inferenceId);
+    if (!check?.secondLook) return undefined;
+    if (window === 0) return "not drawn";
+    const { coded, path } = openValues(opening.windows, positions, window - 1);
+    return { coded, path: [...path] };
+  }
 }
+
+const withOpening = (
+  record: verification.VerdictRecord,
+  { valuesHash, salt, gatedMargins, positions }: Opening,
+): verification.VerdictRecord => ({ ...record, valuesHash, salt, gatedMargins, positions });
 
 function openingOf(own: Awaited<ReturnType<Scorer["prefill"]>>): Opening {
   const salt = new Uint8Array(randomBytes(SALT_BYTES));
   if (!("verdict" in own)) return { ...own, salt };
   // Impossible whatever the artifact says: there are no own values.
-  return { valuesHash: sha256(utf8(own.report)), gatedMargins: 0, positions: 0, salt, impossible: own.report };
+  return {
+    valuesHash: sha256(utf8(own.report)),
+    windows: [],
+    gatedMargins: 0,
+    positions: 0,
+    salt,
+    impossible: own.report,
+  };
 }
 
 const verdictRecord = (inferenceId: Uint8Array, verdict: verification.Verdict): verification.VerdictRecord =>

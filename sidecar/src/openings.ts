@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromHex, toHex } from "@karat/common";
+import { fromBase64, fromHex, toBase64, toHex } from "@karat/common";
 import { z } from "zod";
 
 /** What a commitment of this validator hides. Who loses it cannot answer, and has missed the duty. */
@@ -9,6 +9,8 @@ export interface Opening {
   readonly gatedMargins: number;
   readonly positions: number;
   readonly salt: Uint8Array;
+  /** The values that the hash is the root of: a second look has one of them opened. */
+  readonly windows: readonly Uint8Array[];
   /** The ML node's report, where it found the answer impossible without any artifact. */
   readonly impossible?: string;
 }
@@ -19,13 +21,14 @@ const schema = z.object({
   gatedMargins: z.number().int().min(0),
   positions: z.number().int().min(0),
   salt: hex,
+  windows: z.array(z.base64()),
   impossible: z.string().optional(),
 });
 const NAME = /^[0-9a-f]{64}\.json$/;
 /** No duty is open for that long. */
 const LIFE_MS = 3 * 24 * 3_600_000;
 
-/** Openings on disk, one small file each, from before a commitment is sent until its verdict is recorded. */
+/** Openings on disk, one small file each, from before a commitment is sent until its check is decided. */
 export class Openings {
   readonly #dir: string;
 
@@ -38,6 +41,13 @@ export class Openings {
     }
   }
 
+  /** Inference ids, as hex. */
+  ids(): string[] {
+    return readdirSync(this.#dir)
+      .filter((name) => NAME.test(name))
+      .map((name) => name.slice(0, -".json".length));
+  }
+
   get(inferenceId: string): Opening | undefined {
     let text: string;
     try {
@@ -45,10 +55,11 @@ export class Openings {
     } catch {
       return undefined;
     }
-    const { valuesHash, salt, gatedMargins, positions, impossible } = schema.parse(JSON.parse(text));
+    const { valuesHash, salt, windows, gatedMargins, positions, impossible } = schema.parse(JSON.parse(text));
     return {
       valuesHash: fromHex(valuesHash),
       salt: fromHex(salt),
+      windows: windows.map(fromBase64),
       gatedMargins,
       positions,
       ...(impossible !== undefined && { impossible }),
@@ -57,8 +68,13 @@ export class Openings {
 
   put(inferenceId: string, opening: Opening): void {
     const path = this.#path(inferenceId);
-    const { valuesHash, salt } = opening;
-    writeFileSync(`${path}.new`, JSON.stringify({ ...opening, valuesHash: toHex(valuesHash), salt: toHex(salt) }));
+    const coded = {
+      ...opening,
+      valuesHash: toHex(opening.valuesHash),
+      salt: toHex(opening.salt),
+      windows: opening.windows.map(toBase64),
+    };
+    writeFileSync(`${path}.new`, JSON.stringify(coded));
     renameSync(`${path}.new`, path);
   }
 

@@ -1,4 +1,4 @@
-import { fromHex, KaratError, messageOf, toBase64, toHex } from "@karat/common";
+import { fromBase64, fromHex, KaratError, messageOf, toBase64, toHex } from "@karat/common";
 import { verification } from "@karat/proto";
 import { DEFAULT_SAMPLING, samplingSeed } from "@karat/rules";
 import { Pool } from "undici";
@@ -7,6 +7,7 @@ import { type Evidence, finishName } from "./evidence.ts";
 
 const prefillSchema = z.object({
   values_hash: z.string().regex(/^[0-9a-f]{64}$/),
+  windows: z.array(z.base64()),
   gated_margins: z.number().int().min(0),
   positions: z.number().int().min(0),
 });
@@ -44,6 +45,8 @@ export interface Scored {
 /** The validator's own view of an answer: what it commits to. */
 export interface OwnValues {
   readonly valuesHash: Uint8Array;
+  /** What the hash is the root of; a second look has one of them opened. */
+  readonly windows: readonly Uint8Array[];
   readonly gatedMargins: number;
   readonly positions: number;
 }
@@ -68,8 +71,13 @@ export class Scorer {
     if ("verdict" in answer) return answer;
     const values = prefillSchema.safeParse(JSON.parse(answer.text));
     if (!values.success) return interpret(answer.text);
-    const { values_hash, gated_margins, positions } = values.data;
-    return { valuesHash: fromHex(values_hash), gatedMargins: gated_margins, positions };
+    const { values_hash, windows, gated_margins, positions } = values.data;
+    return {
+      valuesHash: fromHex(values_hash),
+      windows: windows.map(fromBase64),
+      gatedMargins: gated_margins,
+      positions,
+    };
   }
 
   /** Second half. The ML node remembers its prefill for a while, and makes it again when it does not. */

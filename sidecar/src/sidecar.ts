@@ -14,6 +14,8 @@ import { createMetrics, serve } from "./server.ts";
 
 /** Blocks between two looks at the chain's list of open duties and rewards, whatever the events said. */
 const SWEEP_BLOCKS = 5n;
+/** Events that name a validator of whom something is asked. */
+const ASKING = ["duty_assigned", "window_wanted"];
 
 /**
  * The validator's off-chain half: follows blocks, works off duties, claims rewards, until the signal. Resolves when all
@@ -69,7 +71,7 @@ export async function runSidecar(
     const sweep = height >= sweepAt;
     duties.block(height);
     try {
-      if (sweep || named("duty_assigned", "validator")) await duties.refresh(height);
+      if (sweep || ASKING.some((event) => named(event, "validator"))) await duties.refresh(height);
       if (sweep) void claims.claimAll();
       if (sweep) sweepAt = height + SWEEP_BLOCKS;
     } catch (error) {

@@ -97,8 +97,14 @@ export class ChainQueries {
   }
 
   async check(inferenceId: Uint8Array): Promise<verification.Check | undefined> {
+    return (await this.checkWithWindow(inferenceId)).check;
+  }
+
+  /** With one more than the index of the window that a second look wants opened now; 0: none. */
+  async checkWithWindow(inferenceId: Uint8Array): Promise<verification.QueryCheckResponse> {
     const { QueryCheckRequest, QueryCheckResponse } = verification;
-    return (await this.#call("verification", "Check", QueryCheckRequest, { inferenceId }, QueryCheckResponse))?.check;
+    const answer = await this.#call("verification", "Check", QueryCheckRequest, { inferenceId }, QueryCheckResponse);
+    return answer ?? { check: undefined, window: 0 };
   }
 
   /** Open duties of a validator, by operator address. */

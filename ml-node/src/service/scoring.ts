@@ -1,5 +1,5 @@
 /** One check of a delivered answer: what can be seen without the model first, then one prefill, then the statistics of the rules. */
-import { isKaratError, utf8 } from "@karat/common";
+import { isKaratError, toBase64, utf8 } from "@karat/common";
 import {
   type ArtifactCoding,
   artifactRoot,
@@ -7,7 +7,6 @@ import {
   compareBytes,
   type DecodedArtifact,
   decodeArtifact,
-  encodeArtifact,
   gateOf,
   gumbelCheck,
   inspectPositions,
@@ -18,6 +17,8 @@ import {
   scorePool,
   sha256,
   type TokenLogit,
+  valuesRoot,
+  valuesWindows,
 } from "@karat/rules";
 import { constraintsOf } from "../engine/constraints.ts";
 import type { ConstrainedAnswer, InferenceEngine, PositionLogprobs, Vocabulary } from "../engine/engine.ts";
@@ -55,8 +56,10 @@ const REFUSALS = ["context_length_exceeded", "invalid_prompt", "unsupported_cons
 
 /** A validator's own view, to be committed before it sees the executor's. */
 export interface PrefillResult {
-  /** SHA-256 of the own log-probabilities, coded as an artifact. */
+  /** Root of the own log-probabilities. */
   values_hash: string;
+  /** They themselves, base64: windows of 32 positions coded as an artifact, of which a second look has one opened. */
+  windows: string[];
   /** What sampling shows: it never reads the artifact. */
   gated_margins: number;
   positions: number;
@@ -77,17 +80,18 @@ export async function prefillAnswer(
   return guarded(async () => {
     const parts = await lookAtAll(context, request, signal);
     if ("verdict" in parts) return parts;
-    const own = parts.map(({ output, coding, entries }) => {
-      const positions = entries.map((top, i) => artifactPosition(chosenOf(top, output.tokenIds[i]!), coding.k));
-      return encodeArtifact(positions, coding);
-    });
+    const own = parts.flatMap(({ output, coding, entries }) =>
+      entries.map((top, i) => artifactPosition(chosenOf(top, output.tokenIds[i]!), coding.k)),
+    );
+    const windows = valuesWindows(own, parts[0]!.coding);
     const margins = parts.map(({ profile, output, candidates, request: { sampling, seed, prefixIds } }) =>
       gumbelCheck(sampling, seed, output.tokenIds, candidates, profile.sigmaLogit, new Set(), prefixIds),
     );
     return {
-      values_hash: bytesToHex(sha256(...own)),
+      values_hash: bytesToHex(valuesRoot(windows, own.length)),
+      windows: windows.map(toBase64),
       gated_margins: margins.reduce((sum, { gatedMargins }) => sum + gatedMargins, 0),
-      positions: margins.reduce((sum, { positions }) => sum + positions, 0),
+      positions: own.length,
     };
   });
 }

@@ -193,9 +193,12 @@ export function hear(check: Check): Check {
   return { ...check, status: follow(check.status, "hear") };
 }
 
+/** Whoever has answered has until the committee's deadline to open its window. */
 export function lookAgain(check: Check, duties: readonly Duty[]): Check {
   const status = follow(check.status, "lookAgain");
-  return { ...check, status, secondLook: true, duties: [...check.duties, ...duties] };
+  const { deadlineHeight } = duties[0]!;
+  const before = check.duties.map((duty) => (isOpening(duty) ? { ...duty, deadlineHeight } : duty));
+  return { ...check, status, secondLook: true, duties: [...before, ...duties] };
 }
 
 export function convene(check: Check, duties: readonly Duty[]): Check {
