@@ -69,9 +69,9 @@ function recordOf(
   };
 }
 
-/** The lazy make theirs up. Enough for every output here. */
+/** Liars make theirs up. Enough for every output here. */
 function valuesFor(world: World, operator: string): OwnValues {
-  return world.operatorOf(operator).temper === "lazy" ? MADE_UP : COMPUTED;
+  return world.operatorOf(operator).temper === "liar" ? MADE_UP : COMPUTED;
 }
 const COMPUTED = valuesOf("model", 128);
 const MADE_UP = valuesOf("made up", 128);
