@@ -4,12 +4,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeGenesis } from "./lib/genesis.ts";
 import { apiKeyOf, makePlan, planFile, readPlan, writeJson } from "./lib/layout.ts";
-import { readOptions } from "./lib/options.ts";
+import { readOptions, UsageError, WEIGHTS } from "./lib/options.ts";
 import { print, runScript } from "./lib/run.ts";
 
 await runScript(async () => {
   const options = readOptions(process.argv.slice(2));
   const { dir } = options;
+  if (options.weights !== WEIGHTS[0]) throw new UsageError(`containers serve ${WEIGHTS[0]} only`);
   if (readPlan(dir)) return print(`${dir} holds a network already`);
   const plan = makePlan(dir, options);
   // Containers reach each other by service name.

@@ -42,7 +42,7 @@ test("an ML node that dies mid-answer gives an error or another executor's answe
   // With one of four executors gone every request is still served by the others.
   const after = await Promise.all([ask(10), ask(11), ask(12), ask(13)]);
   for (const id of after) expect((await finished(id)).status).not.toBe(InferenceStatus.MISSED);
-  await network.run(mlService(network.dir, network.plan.participants[1]!));
+  await network.run(mlService(network.dir, network.plan, network.plan.participants[1]!));
 });
 
 test("with Redis gone for a while requests are answered and their records arrive afterwards", async () => {

@@ -71,7 +71,7 @@ export class FaultInjector {
       case "ml-killed":
         this.#signal(`ml-${participant}`, "SIGKILL");
         await sleep(2_000);
-        return await this.#network.run(mlService(dir, target));
+        return await this.#network.run(mlService(dir, this.#network.plan, target));
       case "ml-frozen":
         this.#signal(`ml-${participant}`, "SIGSTOP");
         try {

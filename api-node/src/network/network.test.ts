@@ -167,6 +167,26 @@ describe("a client", () => {
     expect(rest).toMatchObject({ notices: [{ type: "missed", height: "8", refund: "9" }] });
   });
 
+  test("hears what a false answer cost its executor, and of its exclusion when it was cheated by it", async () => {
+    const event = (type: string, values: Record<string, string>) => ({
+      type,
+      attributes: Object.entries(values).map(([name, value]) => ({ key: name, value })),
+    });
+    const fined = event("participant_fined", { participant: "karat1x", amount: "1000" });
+    const excluded = event("participant_excluded", { participant: "karat1x", slashed: "200" });
+    const stranger = event("participant_excluded", { participant: "karat1y", slashed: "300" });
+    await notices.take({ ...refund(17n), events: [fined, ...refund(17n).events, fined] });
+    await notices.take({ ...refund(18n), events: [stranger, excluded] });
+    const [, { notices: all }] = (await get("/karat/v1/notices?after=0000000000000016", key)) as unknown as [
+      number,
+      { notices: object[] },
+    ];
+    expect(all).toMatchObject([
+      { type: "invalid", executor: "karat1x", refund: "9", penalty: "1000" },
+      { type: "excluded", executor: "karat1x", refund: "0", penalty: "200", inference_id: "" },
+    ]);
+  });
+
   test("hears of them as they come", async () => {
     await notices.take(refund(7n));
     const leave = new AbortController();

@@ -10,7 +10,9 @@ import {
   writeHomeGenesis,
 } from "@karat/chain";
 import { publicKeyOf } from "@karat/common";
-import { chainHome, MODEL_ID, modelFile, type NetworkPlan, type ParticipantPlan, readKey, url } from "./layout.ts";
+import type { Profile } from "@karat/rules";
+import { upperBound } from "../../../ml-node/src/calibrate/bound.ts";
+import { chainHome, modelFile, type NetworkPlan, type ParticipantPlan, profileFile, readKey, url } from "./layout.ts";
 
 const KARAT = 1_000_000n;
 /** One KARAT of collateral carries one unit of weight. */
@@ -30,13 +32,18 @@ export async function writeGenesis(
   const homes = plan.chains.map(({ index }) => chainHome(dir, index));
   const consensusKeys = await Promise.all(homes.map(async (home) => (await ensureValidatorKey(home)).publicKey));
   const nodeIds = await Promise.all(homes.map(async (home) => nodeIdOf(await ensureNodeKey(home))));
-  const offer = { model: MODEL_ID, ...PRICE, capacity: CAPACITY };
+  const offer = { model: plan.model, ...PRICE, capacity: CAPACITY };
   const genesis = buildGenesis({
     chainId: plan.chainId,
     timeMs: Date.now(),
     // The embedded engine signs alone: nobody else is down.
-    params: plan.chains.length > 1 ? LOCALNET_PARAMS : { ...LOCALNET_PARAMS, signedBlocksWindow: 0n },
-    models: [modelOf()],
+    params: {
+      ...LOCALNET_PARAMS,
+      ...(plan.chains.length === 1 && { signedBlocksWindow: 0n }),
+      // What the profile certifies: the chain's bets may not be bolder.
+      alphaMicros: Math.max(LOCALNET_PARAMS.alphaMicros, certifiedMicros(plan.weights)),
+    },
+    models: [modelOf(plan)],
     accounts: [
       { address: plan.client, amount: 1_000_000n * KARAT },
       ...plan.participants.map(({ address }) => ({ address, amount: 10_000n * KARAT })),
@@ -64,7 +71,13 @@ export async function writeChainHome(dir: string, index: number): Promise<string
   return nodeIdOf(await ensureNodeKey(home));
 }
 
-function modelOf(): {
+/** Upper bound of the false positives of the model's held-out runs, in millionths. */
+function certifiedMicros(weights: string): number {
+  const { heldOut } = JSON.parse(readFileSync(profileFile(weights), "utf8")) as Pick<Profile, "heldOut">;
+  return Math.ceil(upperBound(heldOut.fails, heldOut.runs) * 1_000_000);
+}
+
+function modelOf({ model, weights }: NetworkPlan): {
   id: string;
   weightsHash: Uint8Array;
   contextLength: number;
@@ -73,14 +86,14 @@ function modelOf(): {
   number: number;
 } {
   const weightsHash = createHash("sha256")
-    .update(readFileSync(modelFile("karat-tiny-f16")))
+    .update(readFileSync(modelFile(weights)))
     .digest();
   return {
-    id: MODEL_ID,
+    id: model,
     weightsHash: Uint8Array.from(weightsHash),
     contextLength: 1_024,
     vocabularySize: 2_048,
-    quantization: "f16",
+    quantization: weights.split("-").at(-1)!,
     number: 1,
   };
 }

@@ -7,8 +7,10 @@ import { UsageError } from "./options.ts";
 import type { ProcessRef } from "./processes.ts";
 
 export const ROOT = join(import.meta.dirname, "../../..");
-export const MODEL_ID = "karat-tiny";
 export const modelFile = (name: string): string => join(ROOT, "models", `${name}.gguf`);
+export const profileFile = (name: string): string => join(ROOT, "models/profiles", `${name}.json`);
+/** The default model goes by a shorter name. */
+const idOf = (weights: string): string => (weights === "karat-tiny-f16" ? "karat-tiny" : weights);
 
 export interface ParticipantPlan {
   readonly index: number;
@@ -36,6 +38,8 @@ export interface NetworkPlan {
   /** CometBFT's names of the chain nodes. */
   readonly nodeIds?: readonly string[];
   readonly model: string;
+  /** Its file in models/. */
+  readonly weights: string;
   readonly client: string;
   readonly participants: readonly ParticipantPlan[];
 }
@@ -70,7 +74,13 @@ export const chainPlan = (portBase: number, index: number): ChainPlan => {
 /** Makes keys, addresses and ports of a new network. */
 export function makePlan(
   dir: string,
-  options: { participants: number; portBase: number; blockTimeMs: number; engine: "solo" | "cometbft" },
+  options: {
+    participants: number;
+    portBase: number;
+    blockTimeMs: number;
+    engine: "solo" | "cometbft";
+    weights: string;
+  },
 ): NetworkPlan {
   mkdirSync(join(dir, "keys"), { recursive: true, mode: 0o700 });
   const base = options.portBase;
@@ -83,7 +93,8 @@ export function makePlan(
     chains: Array.from({ length: options.engine === "solo" ? 1 : options.participants }, (_, index) =>
       chainPlan(base, index),
     ),
-    model: MODEL_ID,
+    model: idOf(options.weights),
+    weights: options.weights,
     client: newKey(dir, "client"),
     participants: Array.from({ length: options.participants }, (_, index) => {
       const first = base + 100 * (index + 1);

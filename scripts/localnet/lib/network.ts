@@ -85,7 +85,7 @@ export class Network {
       [`the chain makes blocks (${plan.engine})`, this.chains()],
       [
         `${plan.participants.length} ML nodes have loaded ${plan.model}`,
-        plan.participants.map((p) => mlService(dir, p)),
+        plan.participants.map((p) => mlService(dir, plan, p)),
       ],
       ["their API nodes are ready", plan.participants.map((p) => apiService(dir, plan, p))],
       ["their sidecars follow the chain", plan.participants.map((p) => sidecarService(dir, plan, p))],
@@ -137,7 +137,7 @@ export class Network {
   /** Restarts one participant's ML node, honest or not. */
   async replaceMl(index: number, attack?: Attack): Promise<void> {
     await this.end(`ml-${index}`);
-    await this.run(mlService(this.dir, this.plan.participants[index]!, attack));
+    await this.run(mlService(this.dir, this.plan, this.plan.participants[index]!, attack));
   }
 
   /** Ends everything that was started here, clients of the chain first, Redis last. */

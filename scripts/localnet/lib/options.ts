@@ -8,12 +8,16 @@ export interface NetworkOptions {
   readonly participants: number;
   readonly blockTimeMs: number;
   readonly engine: "solo" | "cometbft";
+  /** The declared model: one of models/. */
+  readonly weights: string;
   readonly json: boolean;
   readonly rest: readonly string[];
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
 }
 
 export const DEFAULT_PORT_BASE = 26_600;
+/** What a network can declare: each has a profile in models/profiles. */
+export const WEIGHTS = ["karat-tiny-f16", "karat-tiny-q8_0", "karat-tiny-q4_0", "karat-mini-f16"] as const;
 
 /** A mistake of the person at the keyboard: printed without a stack, exit code 2. */
 export class UsageError extends Error {
@@ -31,6 +35,7 @@ export function readOptions(
     participants: { type: "string" },
     "block-time-ms": { type: "string" },
     engine: { type: "string" },
+    model: { type: "string" },
     json: { type: "boolean" },
     ...extra,
   } as const;
@@ -47,12 +52,15 @@ export function readOptions(
   const flags = parsed.values as Record<string, string | boolean | undefined>;
   const engine = flags.engine ?? "solo";
   if (engine !== "solo" && engine !== "cometbft") throw new UsageError(`--engine is solo or cometbft, not ${engine}`);
+  const weights = WEIGHTS.find((name) => name === (flags.model ?? WEIGHTS[0]));
+  if (weights === undefined) throw new UsageError(`--model is one of ${WEIGHTS.join(", ")}, not ${flags.model}`);
   return {
     dir: resolve(String(flags.dir ?? ".localnet")),
     portBase: integer(flags["port-base"], "port-base", DEFAULT_PORT_BASE, 1_024, 60_000),
     participants: integer(flags.participants, "participants", 4, 1, 16),
     blockTimeMs: integer(flags["block-time-ms"], "block-time-ms", 1_000, 50, 60_000),
     engine,
+    weights,
     json: flags.json === true,
     rest: parsed.positionals,
     flags,

@@ -8,10 +8,10 @@ import {
   chainHome,
   keyFile,
   logFile,
-  MODEL_ID,
   modelFile,
   type NetworkPlan,
   type ParticipantPlan,
+  profileFile,
   ROOT,
   rpcOf,
   url,
@@ -121,10 +121,10 @@ export function chainServices(
   });
 }
 
-export function mlService(dir: string, participant: ParticipantPlan, attack?: Attack): Service {
+export function mlService(dir: string, plan: NetworkPlan, participant: ParticipantPlan, attack?: Attack): Service {
   const { ml: port } = participant.ports;
-  const args = ["--model", modelFile("karat-tiny-f16"), "--name", MODEL_ID, "--port", String(port)];
-  const profile = ["--profile", join(ROOT, "models/profiles/karat-tiny-f16.json")];
+  const args = ["--model", modelFile(plan.weights), "--name", plan.model, "--port", String(port)];
+  const profile = ["--profile", profileFile(plan.weights)];
   const cheat = attack ? ["--attack", `${attack.kind}=${modelFile(attack.model)}`] : [];
   const name = `ml-${participant.index}`;
   return {
