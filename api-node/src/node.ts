@@ -36,8 +36,6 @@ export interface ApiNodeOptions {
   readonly limits?: LimitOptions;
   readonly receipts?: ReceiptTimeoutOptions;
   readonly hedges?: HedgeOptions;
-  /** Continued answers that this executor takes of one transfer agent: share of its requests, and burst. */
-  readonly continuations?: HedgeOptions;
 }
 
 export interface ApiNodeModules {
@@ -74,7 +72,6 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     payloads,
     executed,
     log,
-    ...(options.continuations ? { continuations: options.continuations } : {}),
   });
   const peers = new RemoteExecutors(authentication);
   const limits = new ClientLimits(options.limits);

@@ -47,6 +47,7 @@ const finish: inference.FinishRecord = {
   output: utf8("answer"),
   tokenIds: [1, 2],
   artifact: utf8("artifact"),
+  prefixTokenIds: [],
   error: "",
 };
 const record = inference.Inference.fromPartial({

@@ -1,6 +1,7 @@
 import type { ChainClient } from "@karat/client";
 import { KaratError, sha256, toHex } from "@karat/common";
 import { type inference, refOf, sign, statementOf, typeUrls } from "@karat/proto";
+import { tokensHash } from "@karat/rules";
 
 /** What a validator needs of one inference to check it; the artifact only for the second half. */
 export interface Evidence {
@@ -43,6 +44,7 @@ export async function gatherEvidence(
   const finish = inline.finish ?? fetched?.finish;
   if (!request || !finish) return undefined;
   if (toHex(sha256(statementOf(chain.chainId, finish))) !== toHex(record.root)) return undefined;
+  if (!isPrefixOf(record, finish.prefixTokenIds)) return undefined;
   const pooled: Evidence[] = [];
   for (const other of pooledIds) {
     const part = await gatherEvidence(chain, other, payloads);
@@ -74,7 +76,7 @@ async function fromTransactions(
 ): Promise<{ request?: string; finish?: inference.FinishRecord }> {
   if (record.recording !== sign.RecordingMode.FULL) return {};
   const [starts, finishes] = await Promise.all([
-    batchesOf(chain, "inference_start", record.id),
+    batchesOf(chain, "inference_start", orderIdOf(record)),
     batchesOf(chain, "inference_finish", record.id),
   ]);
   const start = starts
@@ -101,6 +103,13 @@ function finishOf(record: inference.Inference, opening: inference.Opening): infe
   const counts = { promptTokens, completionTokens, finishReason, receiptPromptTokens };
   return { inferenceId, executor, ...counts, ...opening, outputHash: sha256(opening.output), error: "" };
 }
+
+/** The order that names the draw, the seed and the request: its own id, unless it goes on behind another. */
+export const orderIdOf = ({ id, part }: inference.Inference): Uint8Array => part?.orderId ?? id;
+
+/** The tokens before a part ride in its payload, bound by its id: one that has others has not opened. */
+const isPrefixOf = ({ part }: inference.Inference, ids: readonly number[]): boolean =>
+  part === undefined ? ids.length === 0 : toHex(tokensHash(ids)) === toHex(part.prefixHash);
 
 const isMiscounted = (record: inference.Inference, finish: inference.FinishRecord): boolean =>
   finish.promptTokens !== record.promptTokens ||

@@ -3,7 +3,7 @@ import { verification } from "@karat/proto";
 import { DEFAULT_SAMPLING, samplingSeed } from "@karat/rules";
 import { Pool } from "undici";
 import { z } from "zod";
-import { type Evidence, finishName } from "./evidence.ts";
+import { type Evidence, finishName, orderIdOf } from "./evidence.ts";
 
 const prefillSchema = z.object({
   values_hash: z.string().regex(/^[0-9a-f]{64}$/),
@@ -121,8 +121,9 @@ function outputOf({ record, request, finish, beacon }: Evidence, chainId: string
     ...Object.fromEntries(ASKED.map((name) => [name, asked[name]])),
     max_tokens: record.maxOutputTokens,
     sampling: record.sampling ?? DEFAULT_SAMPLING,
-    seed: toHex(samplingSeed(chainId, record.id, beacon, new Uint8Array())),
+    seed: toHex(samplingSeed(chainId, orderIdOf(record), beacon, new Uint8Array())),
     inference_id: toHex(record.id),
+    ...(record.part && { prefix_token_ids: finish.prefixTokenIds }),
     token_ids: finish.tokenIds,
     finish_reason: finishName(record.finishReason),
     output_hash: toHex(finish.outputHash),

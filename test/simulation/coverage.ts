@@ -12,6 +12,8 @@ const { ParticipantStatus } = participant;
 export const OUTCOMES = [
   "inference/started",
   "inference/started after skips",
+  "inference/continued",
+  "inference/continued and settled",
   "inference/missed/deadline",
   "inference/missed/error",
   "inference/finished",
@@ -166,6 +168,7 @@ export class Coverage {
     switch (type) {
       case "inference_start":
         if (event.attempt !== "0") this.#count("inference/started after skips");
+        if (event.order_id !== undefined) this.#count("inference/continued");
         break;
       case "inference_delivery":
         if (order?.state === "started") this.#count("inference/delivered before the finish");
@@ -175,6 +178,7 @@ export class Coverage {
         break;
       case "inference_settled":
         if (!this.#checked.delete(id)) this.#count("inference/settled unchecked");
+        if (order?.prefix !== undefined) this.#count("inference/continued and settled");
         break;
       case "inference_invalid":
         this.#checked.delete(id);

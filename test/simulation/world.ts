@@ -33,14 +33,17 @@ export interface Order {
   readonly transferAgent: string;
   readonly executor: string;
   readonly promptTokens: number;
+  /** Behind the prefix. */
   readonly maxOutputTokens: number;
   readonly full: boolean;
   readonly made: bigint;
+  /** Of a part that goes on behind another: ids of the tokens before it. */
+  readonly prefix?: readonly number[];
   state: "made" | "started" | "finished";
-  finish?: inference.FinishRecord;
+  finish?: inference.FinishRecord | undefined;
   /** The output is not what the model says: honest validators object. */
   bad: boolean;
-  delivered?: inference.DeliveryRecord;
+  delivered?: inference.DeliveryRecord | undefined;
   /** The executor's key has signed another output for the transfer agent. */
   contradicted: boolean;
 }

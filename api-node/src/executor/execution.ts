@@ -1,4 +1,4 @@
-import { signMessage } from "@karat/client";
+import { prefixOf, signMessage } from "@karat/client";
 import { isKaratError, KaratError, type Logger, signDigest, toHex } from "@karat/common";
 import { inference, sign } from "@karat/proto";
 import { type ArtifactCoding, constraintOf, samplingSeed } from "@karat/rules";
@@ -155,7 +155,7 @@ export class Execution {
         this.#receipt = this.#promise(line.prompt_tokens);
         return this.#receipt;
       case "token": {
-        if (this.#tokens.push(line) === 1 && !this.#request.prefix) this.#recordStart(this.#patience());
+        if (this.#tokens.push(line) === 1) this.#recordStart(this.#patience());
         const { authorization, sanitized, prefix } = this.#checked;
         if (prefix.length + this.#tokens.length > authorization.maxOutputTokens) {
           throw new KaratError("engine_failed", "The ML node gave more tokens than were asked for.");
@@ -241,20 +241,17 @@ export class Execution {
     const statement = statementWithRoot(view.chainId, record);
     const saving: Promise<void>[] = [];
     this.#recorded = true;
-    // The chain takes no records of continued parts yet (docs/adr); what they are checked by is kept all the same.
-    if (!this.#request.prefix) {
-      // A whole answer takes its start along.
-      const wait = answer.finishReason === "cancelled" ? this.#patience() : 0n;
-      this.#recordStart(wait);
-      const finish = records.add({
-        kind: "finish",
-        inferenceId,
-        record: encodeForChain(record, authorization.recording, view.params().maxInlineBytes),
-        deadlineHeight: this.#deadlineHeight,
-        ...(wait > 0n && { notBefore: view.height() + wait }),
-      });
-      saving.push(finish);
-    }
+    // A whole answer takes its start along.
+    const wait = answer.finishReason === "cancelled" ? this.#patience() : 0n;
+    this.#recordStart(wait);
+    const finish = records.add({
+      kind: "finish",
+      inferenceId,
+      record: encodeForChain(record, authorization.recording, view.params().maxInlineBytes),
+      deadlineHeight: this.#deadlineHeight,
+      ...(wait > 0n && { notBefore: view.height() + wait }),
+    });
+    saving.push(finish);
     const request = { hash: authorization.requestHash, canonical: this.#request.request };
     saving.push(payloads.put(...finishPayloads(request, statement.root, record)));
     this.#saved = Promise.all(saving);
@@ -265,9 +262,9 @@ export class Execution {
   }
 
   #origin(): AnswerOrigin {
-    const { inferenceId } = this.#checked;
+    const { inferenceId, prefix: prefixTokenIds } = this.#checked;
     const { operator: executor } = this.#modules.identity;
-    return { inferenceId, executor, receiptPromptTokens: this.#promisedTokens };
+    return { inferenceId, executor, receiptPromptTokens: this.#promisedTokens, prefixTokenIds };
   }
 
   /**
@@ -286,7 +283,10 @@ export class Execution {
       kind: "start",
       inferenceId,
       record: this.#startRecord(),
-      deadlineHeight: authorization.anchorHeight + view.params().maxAnchorAge,
+      // A part is behind an order that began in time.
+      deadlineHeight: this.#request.prefix
+        ? this.#deadlineHeight
+        : authorization.anchorHeight + view.params().maxAnchorAge,
       ...(afterBlocks > 0n && { notBefore: view.height() + afterBlocks }),
     });
   }
@@ -294,14 +294,14 @@ export class Execution {
   /** Only of use when the transfer agent started the inference with this executor; the executor never starts it to its own harm. */
   async #recordFailure(code: string): Promise<void> {
     this.#recorded = true;
-    if (!this.#receipt || this.#request.prefix) return;
+    if (!this.#receipt) return;
     const { inferenceId } = this.#checked;
     const record = inference.FinishRecord.encode(failedFinish(this.#origin(), code)).finish();
     await this.#modules.records.add({ kind: "finish", inferenceId, record, deadlineHeight: this.#deadlineHeight });
   }
 
   #startRecord(): Uint8Array {
-    const { authorization, signature, skips, request } = this.#request;
+    const { authorization, signature, skips, request, prefix } = this.#request;
     const full = this.#checked.authorization.recording === sign.RecordingMode.FULL;
     return inference.StartRecord.encode({
       authorization,
@@ -311,7 +311,8 @@ export class Execution {
       skips: [...skips]
         .sort((a, b) => a.attempt - b.attempt)
         .map(({ reason, busySignature }) => ({ reason, busySignature: busySignature ?? new Uint8Array() })),
-      request: full ? new TextEncoder().encode(request) : new Uint8Array(),
+      request: full && !prefix ? new TextEncoder().encode(request) : new Uint8Array(),
+      prefix: prefix && prefixOf(prefix),
     }).finish();
   }
 

@@ -41,6 +41,8 @@ export interface AnswerOrigin {
   /** Operator address. */
   readonly executor: string;
   readonly receiptPromptTokens: number;
+  /** Ids of the output tokens of others before it; none where it begins. */
+  readonly prefixTokenIds: readonly number[];
 }
 
 /** The finish record of an answer, whole: output, token ids and artifact included. */
@@ -48,6 +50,7 @@ export function finishRecord(origin: AnswerOrigin, answer: RecordedAnswer): infe
   const output = utf8(answer.text);
   return {
     ...origin,
+    prefixTokenIds: [...origin.prefixTokenIds],
     outputHash: sha256(output),
     artifactRoot: answer.artifactRoot,
     promptHash: answer.promptHash,
@@ -63,7 +66,7 @@ export function finishRecord(origin: AnswerOrigin, answer: RecordedAnswer): infe
 
 /** The record of an answer that could not be given after the receipt: a miss without the wait. */
 export const failedFinish = (origin: AnswerOrigin, code: string): inference.FinishRecord =>
-  inference.FinishRecord.fromPartial({ ...origin, error: code });
+  inference.FinishRecord.fromPartial({ ...origin, prefixTokenIds: [], error: code });
 
 /**
  * As it goes on chain: with its output in recording mode full, unless that is too long; else by its root only. Never with the artifact: a
@@ -75,9 +78,9 @@ export function encodeForChain(
   maxInlineBytes: number,
 ): Uint8Array {
   const sealed = { ...record, artifact: new Uint8Array() };
-  const bytes = record.output.length + 4 * record.tokenIds.length;
+  const bytes = record.output.length + 4 * (record.tokenIds.length + record.prefixTokenIds.length);
   const inline = recording === sign.RecordingMode.FULL && bytes <= maxInlineBytes;
-  const bare = inline ? sealed : { ...sealed, output: new Uint8Array(), tokenIds: [] };
+  const bare = inline ? sealed : { ...sealed, output: new Uint8Array(), tokenIds: [], prefixTokenIds: [] };
   return inference.FinishRecord.encode(bare).finish();
 }
 

@@ -1,17 +1,12 @@
 import { KaratError } from "@karat/common";
 import { Holds } from "../chain/deposits.ts";
-import { HedgeBudget, type HedgeOptions } from "../transferAgent/hedging.ts";
 import { checkRequest, describeError, errorObject, lockedCost } from "./checks.ts";
 import type { ExecutedIds } from "./executedIds.ts";
 import { Execution, type ExecutionModules } from "./execution.ts";
 import type { ExecuteLine, ExecuteRequest, Executor } from "./protocol.ts";
 
-const MAX_SENDERS = 4_096;
-
 export interface LocalExecutorModules extends ExecutionModules {
   readonly executed: ExecutedIds;
-  /** Continued answers for each request of a transfer agent, on the average and in a row: the chain does not pay for them. */
-  readonly continuations?: HedgeOptions;
 }
 
 /** This participant's own executor: checks the order, gives a receipt, has an ML node compute, records the finish. */
@@ -19,8 +14,6 @@ export class LocalExecutor implements Executor {
   readonly own = true;
   readonly #modules: LocalExecutorModules;
   readonly #holds: Holds;
-  /** By transfer agent; senders are registered participants. */
-  readonly #continuations = new Map<string, HedgeBudget>();
 
   constructor(modules: LocalExecutorModules) {
     this.#modules = modules;
@@ -46,16 +39,16 @@ export class LocalExecutor implements Executor {
     let claimed: Uint8Array | undefined;
     try {
       const checked = await checkRequest(view, identity.operator, sender, request);
-      this.#admit(sender, request);
       const { authorization, inferenceId, prefix } = checked;
-      if (!executed.claim(inferenceId, authorization.anchorHeight)) {
+      if (!executed.claim(inferenceId, this.#rememberedFrom(request, authorization.anchorHeight))) {
         throw new KaratError("authorization_reused", "This authorization was used before.");
       }
       claimed = inferenceId;
       const run = new Execution(this.#modules, checked, request, signal);
       const { maxInputTokens, maxOutputTokens } = authorization;
       const behind = prefix.length;
-      const worst = lockedCost(checked.self.offer, maxInputTokens + behind, maxOutputTokens - behind);
+      // What a part writes is held for its order already.
+      const worst = lockedCost(checked.self.offer, maxInputTokens + behind, behind > 0 ? 0 : maxOutputTokens);
       const { client } = authorization;
       const hold = this.#holds.take(client, worst, await view.deposit(client, worst + this.#holds.of(client)));
       try {
@@ -77,17 +70,9 @@ export class LocalExecutor implements Executor {
     }
   }
 
-  /** Throws `rate_limit_exceeded` when a transfer agent breaks off more answers than executors fail. */
-  #admit(sender: string, { prefix }: ExecuteRequest): void {
-    const known = this.#continuations.get(sender);
-    const budget = known ?? new HedgeBudget(this.#modules.continuations ?? { share: 0.05, burst: 20 });
-    if (!known) {
-      if (this.#continuations.size >= MAX_SENDERS) this.#continuations.delete(this.#continuations.keys().next().value!);
-      this.#continuations.set(sender, budget);
-    }
-    if (!prefix) budget.earn();
-    else if (!budget.take()) {
-      throw new KaratError("rate_limit_exceeded", "Too many continued answers.", { retry_after_s: 1 });
-    }
+  /** Ids are forgotten `max_anchor_age` behind this height: a part may be asked for as long as its order may be continued. */
+  #rememberedFrom({ prefix }: ExecuteRequest, anchorHeight: bigint): bigint {
+    const { maxAnchorAge, inferenceDeadline } = this.#modules.view.params();
+    return prefix && inferenceDeadline > maxAnchorAge ? anchorHeight + inferenceDeadline - maxAnchorAge : anchorHeight;
   }
 }

@@ -65,7 +65,7 @@ function drawOf(view: ChainView, found: inference.Inference): unknown {
     view,
     { model: found.model, anchorHeight: found.anchorHeight, ...bounds },
     beacon,
-    found.id,
+    found.part?.orderId ?? found.id,
   );
   if (order[found.attempt]?.member.operator !== found.executor) return null;
   return plain({

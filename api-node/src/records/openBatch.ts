@@ -15,17 +15,27 @@ export function openBatchOf<E extends OutboxEntry>(
   const whole = deliveries.filter(({ entry, record }) => entry.agrees === true && record.complete);
   const part = deliveries.filter(({ entry, record }) => entry.agrees === true && !record.complete);
   const other = deliveries.filter(({ entry }) => entry.agrees !== true);
-  const [starts, finishes] = [of("start"), of("finish")];
+  const finishes = of("finish");
+  const started = of("start").map((entry) => ({ entry, record: inference.StartRecord.decode(entry.record) }));
+  // A part has to find the start of its order.
+  const starts = [
+    ...started.filter(({ record }) => record.prefix === undefined),
+    ...started.filter(({ record }) => record.prefix !== undefined),
+  ];
   return {
     batch: {
       ...by,
-      starts: starts.map(({ record }) => inference.StartRecord.decode(record)),
+      starts: starts.map(({ record }) => record),
       finishes: finishes.map(({ record }) => finishOf(chainId, inference.FinishRecord.decode(record))),
       delivered: whole.map(({ entry }) => entry.inferenceId),
       deliveredInPart: part.map(({ entry }) => entry.inferenceId),
       deliveries: other.map(({ record }) => (record.response.length > 0 ? { ...record, root: NONE } : record)),
     },
-    order: [...starts, ...finishes, ...[...whole, ...part, ...other].map(({ entry }) => entry)],
+    order: [
+      ...starts.map(({ entry }) => entry),
+      ...finishes,
+      ...[...whole, ...part, ...other].map(({ entry }) => entry),
+    ],
   };
 }
 

@@ -1,6 +1,6 @@
 import type { SentTx, TxSender } from "@karat/client";
 import { isKaratError, type Logger, messageOf, sha256 } from "@karat/common";
-import { inference, type OpenBatch, typeUrls } from "@karat/proto";
+import { inference, type OpenBatch, partNameOf, sign, typeUrls } from "@karat/proto";
 import { openBatchOf } from "./openBatch.ts";
 import type { Outbox, OutboxEntry } from "./outbox.ts";
 import { RECORD_CODE } from "./resultCodes.ts";
@@ -117,7 +117,7 @@ export class RecordWriter {
       fates.set(key, fate);
       this.#inFlight.set(key, fate.promise);
       if (!entry) continue; // settled by an earlier try
-      if (isOfAnother(entry)) {
+      if (isOfAnother(entry, this.#options.chainId)) {
         // It would be taken for the start of the whole order, and leave a miss behind.
         await this.#options.outbox.bury(key, "names no inference that can be started", this.#options.height() ?? 0n);
         continue;
@@ -260,9 +260,15 @@ export class RecordWriter {
   }
 }
 
-/** A start whose id is not that of its authorization. */
-const isOfAnother = ({ kind, record, inferenceId }: OutboxEntry): boolean =>
-  kind === "start" && !equalBytes(sha256(inference.StartRecord.decode(record).authorization), inferenceId);
+/** A start whose id is not that of its authorization, or of its part. */
+function isOfAnother({ kind, record, inferenceId }: OutboxEntry, chainId: () => string): boolean {
+  if (kind !== "start") return false;
+  const { authorization, receipt, prefix } = inference.StartRecord.decode(record);
+  const orderId = sha256(authorization);
+  const attempt = prefix && sign.Receipt.decode(receipt).attempt;
+  const id = prefix ? sha256(partNameOf(chainId(), orderId, attempt ?? 0, prefix)) : orderId;
+  return !equalBytes(id, inferenceId);
+}
 
 const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 

@@ -57,7 +57,7 @@ export class TestNetwork {
     };
     const payloads: Payload[] = [];
     const node = await createApiNode(
-      { host: "127.0.0.1", port: 0, idleMs: 5_000, continuations: { share: 4, burst: 100 }, ...options },
+      { host: "127.0.0.1", port: 0, idleMs: 5_000, ...options },
       {
         identity,
         view: this.view,

@@ -57,7 +57,7 @@ function received(
     own: false,
     chainId: "karat-1",
     inferenceId,
-    prefixTokens: 0,
+    begin: { prefixTokens: 0, held: 0n },
     order: { authorization, request, drawn: [], hold: { begun() {}, release() {} } },
     candidate: {
       member: epoch.Member.fromPartial({ operator: executor, nodeKey: publicKeyOf(nodeKey) }),

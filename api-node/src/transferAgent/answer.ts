@@ -1,7 +1,7 @@
 import { verifyBytes } from "@karat/client";
 import { sha256, toHex, utf8 } from "@karat/common";
 import { DOMAIN, sign } from "@karat/proto";
-import { compareBytes, cost } from "@karat/rules";
+import { compareBytes, maxPartCost, type PartStart } from "@karat/rules";
 import type { Candidate } from "../chain/candidates.ts";
 import type { EndLine, TokenLine } from "../executor/protocol.ts";
 import type { Order } from "./orders.ts";
@@ -22,8 +22,8 @@ export interface ReceivedAnswer {
   readonly order: Order;
   /** Names what this executor gave. */
   readonly inferenceId: Uint8Array;
-  /** Output tokens before it. */
-  readonly prefixTokens: number;
+  /** Where in the answer it begins. */
+  readonly begin: PartStart;
   readonly candidate: Candidate;
   /** The executor runs in this process: it has just signed. */
   readonly own: boolean;
@@ -38,7 +38,7 @@ export interface ReceivedAnswer {
  * count does not fit: then the executor has failed, whatever it sent.
  */
 export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefined {
-  const { chainId, order, inferenceId, prefixTokens, candidate, own, promise, text, tokens, end } = received;
+  const { chainId, order, inferenceId, begin, candidate, own, promise, text, tokens, end } = received;
   if (!own && !verifyBytes(end.response, end.response_signature, candidate.member.nodeKey)) return undefined;
   const response = sign.ResponseReceipt.decode(end.response);
   const outputHash = sha256(utf8(text));
@@ -53,18 +53,20 @@ export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefin
     response.promptTokens === promise.promptTokens &&
     response.completionTokens === tokens.length &&
     response.completionTokens === end.token_ids.length &&
-    prefixTokens + response.completionTokens <= maxOutputTokens &&
+    begin.prefixTokens + response.completionTokens <= maxOutputTokens &&
     tokens.every(({ id }, i) => id === end.token_ids[i]) &&
     end.text === text;
   if (!fits) return undefined;
-  return { end, own, response, outputHash, cost: partialCost({ candidate, promise }, response.completionTokens) };
+  return { end, own, response, outputHash, cost: partCost(received, response.completionTokens) };
 }
 
-/** What an executor is paid for so many tokens behind its prompt, ukarat. */
-export function partialCost(
-  { candidate: { offer }, promise }: Pick<ReceivedAnswer, "candidate" | "promise">,
+/** What an executor is paid for so many tokens behind its prompt, ukarat; where those before it are missed, it may be more. */
+export function partCost(
+  { order, begin, candidate: { offer }, promise }: Pick<ReceivedAnswer, "order" | "begin" | "candidate" | "promise">,
   completionTokens: number,
 ): bigint {
-  const used = { promptTokens: BigInt(promise.promptTokens), completionTokens: BigInt(completionTokens) };
-  return cost(used, { input: offer.inputPrice, output: offer.outputPrice });
+  const bounds = order.authorization.message;
+  const price = { input: offer.inputPrice, output: offer.outputPrice };
+  const unwritten = bounds.maxOutputTokens - begin.prefixTokens - completionTokens;
+  return maxPartCost(bounds, promise.promptTokens, price, begin) - BigInt(unwritten) * price.output;
 }

@@ -2,7 +2,7 @@ import { KaratError, type Logger } from "@karat/common";
 import type { sign } from "@karat/proto";
 import type { Candidate } from "../chain/candidates.ts";
 import type { Executor, ReceiptLine, SkippedAttempt, TokenLine } from "../executor/protocol.ts";
-import { partialCost, type VerifiedAnswer, verifyAnswer } from "./answer.ts";
+import { partCost, type VerifiedAnswer, verifyAnswer } from "./answer.ts";
 import { type FirstLine, isPassed } from "./attempt.ts";
 import { Contest, cancelled, type Winner } from "./contest.ts";
 import type { HedgeBudget } from "./hedging.ts";
@@ -124,7 +124,10 @@ export async function* dispatch(
         if (told.tokens.length === 0 || told.parts.length === MAX_PARTS) throw failed(modules, part, reason);
         modules.onBreak?.(candidate.member.operator, reason);
         modules.log.warn({ executor: candidate.member.operator, reason }, "An answer broke off; another goes on.");
-        seam = seamOf(order, told.tokens);
+        const next = seamOf(order, told.tokens);
+        const begin = { prefixTokens: seam?.prefix.length ?? 0, held: told.cost };
+        told.cost += partCost({ ...winner, order, begin }, next.prefix.length - begin.prefixTokens);
+        seam = next;
         contest.goOn(winner, `broke:${reason}`.slice(0, 64), seam.prefix);
       } finally {
         turn.close();
@@ -139,7 +142,7 @@ export async function* dispatch(
 interface Told {
   readonly tokens: TokenLine[];
   text: string;
-  /** Of the parts that broke off. */
+  /** Of the parts that broke off, up to where others went on; ukarat. */
   cost: bigint;
   readonly parts: Begun[];
 }
@@ -167,10 +170,10 @@ async function* relay(
   const prefixTokens = seam?.prefix.length ?? 0;
   let text = "";
   let askedMs = performance.now();
-  const broke = (reason: string): { event: Broken; reason: string } => {
-    told.cost += partialCost(part, tokens.length);
-    return { event: { type: "broken", part, text }, reason };
-  };
+  const broke = (reason: string): { event: Broken; reason: string } => ({
+    event: { type: "broken", part, text },
+    reason,
+  });
   // Without anybody to go on, a pause is only a pause.
   const next = (): ReturnType<typeof turn.next> =>
     turn.next(contest.othersThan(part.attempt) ? pace.stallMs() : modules.idleMs);
@@ -201,7 +204,8 @@ async function* relay(
     } else if (line.type === "end") {
       const { inferenceId } = part;
       const { own } = turn;
-      const received = { chainId, order, inferenceId, prefixTokens, candidate, own, promise, text, tokens, end: line };
+      const begin = { prefixTokens, held: told.cost };
+      const received = { chainId, order, inferenceId, begin, candidate, own, promise, text, tokens, end: line };
       const answer = verifyAnswer(received);
       if (!answer) throw failed(modules, part, "unverified");
       const whole = {

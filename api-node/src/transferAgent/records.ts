@@ -1,7 +1,7 @@
-import { signMessage } from "@karat/client";
+import { prefixOf, signMessage } from "@karat/client";
 import { fromBase64, fromHex, sha256, toBase64, toHex, utf8 } from "@karat/common";
 import { inference, sign } from "@karat/proto";
-
+import { tokensHash } from "@karat/rules";
 import type { ChainView } from "../chain/view.ts";
 import { finishPayloads, finishRecord } from "../executor/finish.ts";
 import type { NodeIdentity } from "../identity.ts";
@@ -16,8 +16,8 @@ import type { Order } from "./orders.ts";
  */
 export function startRecord(view: ChainView, order: Order, begun: Begun): NewRecord {
   const { bytes, signature, message } = order.authorization;
-  const { inferenceId } = begun;
-  const full = message.recording === sign.RecordingMode.FULL;
+  const { inferenceId, prefix } = begun;
+  const full = message.recording === sign.RecordingMode.FULL && !prefix;
   const record = inference.StartRecord.encode({
     authorization: bytes,
     signature,
@@ -28,9 +28,10 @@ export function startRecord(view: ChainView, order: Order, begun: Begun): NewRec
       busySignature: busySignature ?? new Uint8Array(),
     })),
     request: full ? utf8(order.request.canonical) : new Uint8Array(),
+    prefix: prefix && prefixOf(prefix),
   }).finish();
   const { maxAnchorAge } = view.params();
-  const deadlineHeight = message.anchorHeight + maxAnchorAge;
+  const deadlineHeight = prefix ? begun.promise.deadlineHeight : message.anchorHeight + maxAnchorAge;
   const start = { kind: "start" as const, inferenceId, record, deadlineHeight };
   return begun.contested ? start : { ...start, notBefore: view.height() + maxAnchorAge / 3n, awaits: "start" };
 }
@@ -58,7 +59,12 @@ const DELIVERY_BLOCKS = 10n;
 /** The transfer agent keeps the payloads too: a validator has two places to ask. */
 export function deliveryPayloads(order: Order, { end, response, part }: Answered): Payload[] {
   const record = finishRecord(
-    { inferenceId: part.inferenceId, executor: response.executor, receiptPromptTokens: part.promise.promptTokens },
+    {
+      inferenceId: part.inferenceId,
+      executor: response.executor,
+      receiptPromptTokens: part.promise.promptTokens,
+      prefixTokenIds: part.prefix ?? [],
+    },
     {
       finishReason: end.finish_reason,
       promptTokens: response.promptTokens,
@@ -97,6 +103,7 @@ export function deliveryReceipt(
       completionTokens,
       cost,
       attempts,
+      parts: parts.slice(1).map((each) => each.inferenceId),
     },
     identity.privateKey,
   );
@@ -119,8 +126,11 @@ export function deliveryReceipt(
   };
 }
 
-const partOf = ({ inferenceId, candidate, prefix }: Begun): object => ({
+/** What a part's id is made of, for the client to make it again. */
+const partOf = ({ inferenceId, candidate, attempt, prefix = [] }: Begun): object => ({
   inference_id: toHex(inferenceId),
   executor: candidate.member.operator,
-  behind_tokens: prefix?.length ?? 0,
+  attempt,
+  behind_tokens: prefix.length,
+  prefix_hash: toHex(tokensHash(prefix)),
 });

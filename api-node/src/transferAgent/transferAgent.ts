@@ -181,15 +181,18 @@ export class TransferAgent {
           part = event;
           order.hold.begun();
           // Soon is enough: the executor can record the start as well, should this process die now.
-          if (isRecorded(event)) records.addSoon(startRecord(view, order, event));
+          records.addSoon(startRecord(view, order, event));
           yield event;
         } else if (event.type === "token") {
           yield event;
         } else if (event.type === "broken") {
           part = undefined;
-          if (isRecorded(event.part)) await records.add(deliveryRecord(event.part));
+          // Its executor may be gone, and what goes on behind it needs the start of its order.
+          const start = startRecord(view, order, { ...event.part, contested: true });
+          if (view.height() <= start.deadlineHeight) records.addSoon(start);
+          await records.add(deliveryRecord(event.part));
         } else {
-          const saved = isRecorded(event.part) ? records.add(deliveryRecord(event.part, event)) : undefined;
+          const saved = records.add(deliveryRecord(event.part, event));
           // An executor of this process keeps the payloads already.
           const kept = event.own ? undefined : payloads.put(...deliveryPayloads(order, event));
           const karat = deliveryReceipt(view.chainId, identity, order, event);
@@ -201,7 +204,7 @@ export class TransferAgent {
       }
     } finally {
       // The client left: what it has received so far is what is delivered.
-      if (part && isRecorded(part) && exchange.signal.aborted) {
+      if (part && exchange.signal.aborted) {
         await records.add(deliveryRecord(part)).catch((error) => this.#warn(error));
       }
     }
@@ -225,9 +228,6 @@ export class TransferAgent {
     this.#modules.log.error({ error: messageOf(error) }, "A request met an unexpected error.");
   }
 }
-
-/** The chain takes no records of continued parts: docs/adr says what they will be. */
-const isRecorded = ({ prefix }: Begun): boolean => prefix === undefined;
 
 interface Delivered {
   readonly type: "delivered";

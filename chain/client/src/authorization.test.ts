@@ -91,6 +91,7 @@ test("a delivery receipt holds only for the answer that was received", () => {
       completionTokens: 1,
       cost: 3n,
       attempts: 1,
+      parts: [],
     },
     privateKey,
   );

@@ -1,5 +1,5 @@
 import { sha256 } from "@karat/common";
-import { encodeSigned } from "@karat/proto";
+import { type inference, partNameOf } from "@karat/proto";
 import { tokensHash } from "@karat/rules";
 
 /** A part of an answer that goes on behind the tokens which another executor of the draw delivered. */
@@ -15,6 +15,8 @@ export interface ContinuedPart {
 
 /** The inference id of a continued part, by protocol section 3: its records, receipts and artifact are under it. */
 export function continuationId({ chainId, orderId, attempt, prefix }: ContinuedPart): Uint8Array {
-  const named = { chainId, orderId, attempt, prefixTokens: prefix.length, prefixHash: tokensHash(prefix) };
-  return sha256(encodeSigned("continuation", named));
+  return sha256(partNameOf(chainId, orderId, attempt, prefixOf(prefix)));
 }
+
+/** How the chain knows the tokens before a part. */
+export const prefixOf = (ids: readonly number[]): inference.Prefix => ({ tokens: ids.length, hash: tokensHash(ids) });

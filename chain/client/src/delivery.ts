@@ -1,5 +1,5 @@
 import { KaratError, sha256, toHex, utf8 } from "@karat/common";
-import { DOMAIN, sign } from "@karat/proto";
+import { DOMAIN, type inference, partNameOf, sign } from "@karat/proto";
 import { verifyBytes } from "./signing.ts";
 
 export interface DeliveryCheck {
@@ -12,10 +12,18 @@ export interface DeliveryCheck {
   readonly signature: Uint8Array;
   /** The transfer agent's registered node key. */
   readonly nodeKey: Uint8Array;
+  /** Who went on where an executor broke off, in order, as the receipt's `parts` list them behind the first. */
+  readonly parts?: readonly ReceivedPart[];
+}
+
+/** A part behind the first one: what its inference id is made of. */
+export interface ReceivedPart {
+  readonly attempt: number;
+  readonly prefix: inference.Prefix;
 }
 
 /**
- * Compares the transfer agent's signed receipt with what the client itself sent and received.
+ * Compares the transfer agent's signed receipt with what the client itself sent and received, all parts of the answer included.
  * Throws KaratError `receipt_mismatch` naming the field in `data.field`.
  */
 export function verifyDelivery(check: DeliveryCheck): sign.DeliveryReceipt {
@@ -26,5 +34,10 @@ export function verifyDelivery(check: DeliveryCheck): sign.DeliveryReceipt {
   if (receipt.domain !== DOMAIN.delivery) throw mismatch("domain");
   if (toHex(receipt.requestHash) !== toHex(check.requestHash)) throw mismatch("request_hash");
   if (toHex(receipt.outputHash) !== toHex(sha256(utf8(check.text)))) throw mismatch("output_hash");
+  const { chainId, inferenceId } = receipt;
+  const parts = (check.parts ?? []).map(({ attempt, prefix }) =>
+    toHex(sha256(partNameOf(chainId, inferenceId, attempt, prefix))),
+  );
+  if (String(receipt.parts.map(toHex)) !== String(parts)) throw mismatch("parts");
   return receipt;
 }

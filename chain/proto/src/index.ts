@@ -18,6 +18,7 @@ export {
   type OpenBatch,
   type OpenFinish,
   openAuthorizationOf,
+  partNameOf,
   refOf,
   type StartNames,
   type Statement,

@@ -75,9 +75,10 @@ export function compactRecords(batch: OpenBatch, numbers: Numbers, defaults: sig
     starts: orders.map(({ record, authorization, receipt }): inference.StartEntry => {
       const account = numbers.account(authorization.client);
       const own = receipt.executor === batch.operator;
+      const { prefix } = record;
       return {
-        signature: record.signature,
-        requestHash: record.request.length > 0 ? NONE : authorization.requestHash,
+        signature: prefix ? NONE : record.signature,
+        requestHash: record.request.length > 0 && !prefix ? NONE : authorization.requestHash,
         nonce: authorization.nonce,
         client: account.number,
         key: account.keyKnown ? NONE : authorization.key,
@@ -92,7 +93,9 @@ export function compactRecords(batch: OpenBatch, numbers: Numbers, defaults: sig
         deadlineAfter: Number(BigInt.asIntN(32, receipt.deadlineHeight - baseHeight)),
         receiptSignature: own ? NONE : record.receiptSignature,
         skips: record.skips,
-        request: record.request,
+        request: prefix ? NONE : record.request,
+        prefix,
+        full: prefix !== undefined && authorization.recording === sign.RecordingMode.FULL,
       };
     }),
     finishes: (batch.finishes ?? []).map(finishEntry),
@@ -104,7 +107,7 @@ export function compactRecords(batch: OpenBatch, numbers: Numbers, defaults: sig
 
 function finishEntry({ record, root, inline }: OpenFinish): inference.FinishEntry {
   const failed = record.error !== "";
-  const { artifactRoot, promptHash, output, tokenIds, artifact } = record;
+  const { artifactRoot, promptHash, output, tokenIds, artifact, prefixTokenIds } = record;
   return {
     ref: refOf(record.inferenceId),
     root: failed || inline ? NONE : root,
@@ -113,7 +116,7 @@ function finishEntry({ record, root, inline }: OpenFinish): inference.FinishEntr
     // What does not fit is for the chain to refuse, not for its neighbours to fail with.
     unusedPromptTokens: failed ? 0 : (record.receiptPromptTokens - record.promptTokens) >>> 0,
     error: record.error,
-    opening: inline && !failed ? { artifactRoot, promptHash, output, tokenIds, artifact } : undefined,
+    opening: inline && !failed ? { artifactRoot, promptHash, output, tokenIds, artifact, prefixTokenIds } : undefined,
   };
 }
 
@@ -157,8 +160,18 @@ export function openAuthorizationOf(
     sampling: terms.sampling ?? defaults,
     nonce: entry.nonce,
     anchorHeight: baseHeight - BigInt(entry.anchorAge),
-    recording: entry.request.length > 0 ? sign.RecordingMode.FULL : sign.RecordingMode.COMMIT,
+    recording: entry.request.length > 0 || entry.full ? sign.RecordingMode.FULL : sign.RecordingMode.COMMIT,
   };
+}
+
+/** Canonical bytes that name a part of an order; their SHA-256 is its inference id. */
+export function partNameOf(
+  chainId: string,
+  orderId: Uint8Array,
+  attempt: number,
+  { tokens: prefixTokens, hash: prefixHash }: inference.Prefix,
+): Uint8Array {
+  return encodeSigned("continuation", { chainId, orderId, attempt, prefixTokens, prefixHash });
 }
 
 /** Canonical bytes of what the executor states of its answer; their SHA-256 is the root on chain. */

@@ -16,12 +16,34 @@ export function cost(
   return usage.promptTokens * price.input + usage.completionTokens * price.output;
 }
 
-/** The most that it can cost: held of the deposit at the start. */
-export function maxCost(
-  bound: { readonly promptTokens: bigint; readonly maxOutputTokens: bigint },
+/** What a client signs for; prices in ukarat per token. */
+export interface CostBounds {
+  readonly maxInputTokens: number;
+  readonly maxOutputTokens: number;
+  readonly maxInputPrice: bigint;
+  readonly maxOutputPrice: bigint;
+}
+
+/** Where a part of an answer begins: output tokens before it, and what the parts that gave them cost, at most, in ukarat. */
+export interface PartStart {
+  readonly prefixTokens: number;
+  readonly held: bigint;
+}
+
+/**
+ * The most that a part of an answer can cost, in ukarat: held of the deposit at its start. The output behind its prefix in full; the prompt, of which
+ * the prefix is a part, as far as the parts before it leave room under the most that the client signed for. Of the first part that is all of it.
+ */
+export function maxPartCost(
+  { maxInputTokens, maxOutputTokens, maxInputPrice, maxOutputPrice }: CostBounds,
+  promptTokens: number,
   price: Price,
+  { prefixTokens, held }: PartStart,
 ): bigint {
-  return cost({ promptTokens: bound.promptTokens, completionTokens: bound.maxOutputTokens }, price);
+  const input = BigInt(promptTokens) * price.input;
+  // What comes behind the prefix stays free for whoever writes it, at whatever price.
+  const room = BigInt(maxInputTokens) * maxInputPrice + BigInt(prefixTokens) * maxOutputPrice - held;
+  return (input < room ? input : room) + BigInt(maxOutputTokens - prefixTokens) * price.output;
 }
 
 export interface FeeShares {

@@ -37,7 +37,16 @@ export {
   valuesWindows,
 } from "./checkedWindows.ts";
 export { type CheckingRateInput, checkingRateMicros } from "./checkingRate.ts";
-export { cost, type FeeShares, type FeeSplit, feeSplit, maxCost, type Price } from "./cost.ts";
+export {
+  type CostBounds,
+  cost,
+  type FeeShares,
+  type FeeSplit,
+  feeSplit,
+  maxPartCost,
+  type PartStart,
+  type Price,
+} from "./cost.ts";
 export { type Candidate, DrawTable, drawWeight, executorOrder, weightedOrder } from "./draw.ts";
 export { committeeDraw, type DutyInput, dutyDraw, secondLookDraw } from "./duty.ts";
 export { type EmissionSchedule, epochEmission, type RewardClaimant, rewardShares } from "./emission.ts";

@@ -166,6 +166,7 @@ export class Traffic {
       receiptSignature: signed(receipt, executor.node),
       skips: [],
       request: new Uint8Array(),
+      prefix: undefined,
     };
     return { open: { id, executor, agent }, record };
   }
@@ -273,6 +274,7 @@ const finishOf = (inferenceId: Uint8Array, { operator }: TestParticipant): infer
   output: NONE,
   tokenIds: [],
   artifact: NONE,
+  prefixTokenIds: [],
   error: "",
 });
 

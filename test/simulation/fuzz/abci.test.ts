@@ -70,7 +70,8 @@ async function exchange(server: AbciServer, bytes: Uint8Array): Promise<Response
   socket.on("data", (chunk: Buffer) => {
     for (const message of frames.push(chunk)) responses.push(Response.decode(message));
   });
-  const closed = once(socket, "close");
+  // A reset is a close, too, where `once` of node:events would reject.
+  const closed = new Promise((resolve) => socket.once("close", resolve));
   socket.end(bytes);
   await closed;
   return responses;

@@ -3,7 +3,7 @@ import type { Plan, World } from "../world.ts";
 import { fundProposal, propose, vote } from "./governance.ts";
 import { deposit, failLate, multiSend, requestRefund, send, withdraw } from "./money.ts";
 import { addCollateral, claim, leave, register, unjail, update, withdrawCollateral } from "./participants.ts";
-import { deliverOrders, finishOrders, sendAgain, startOrders } from "./records.ts";
+import { continueOrders, deliverOrders, finishOrders, sendAgain, startOrders } from "./records.ts";
 import { answerDuties, intrude } from "./verdicts.ts";
 
 type Operation = (world: World) => Plan | undefined;
@@ -11,6 +11,7 @@ type Operation = (world: World) => Plan | undefined;
 const OPERATIONS: readonly { readonly weight: number; readonly value: Operation }[] = [
   { weight: 20, value: startOrders },
   { weight: 24, value: finishOrders },
+  { weight: 6, value: continueOrders },
   { weight: 14, value: deliverOrders },
   { weight: 40, value: answerDuties },
   { weight: 2, value: intrude },

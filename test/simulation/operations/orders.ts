@@ -115,6 +115,7 @@ export function makeOrder(world: World, transferAgent: string, flaw?: OrderFlaw)
           ? [...skips, { reason: "timeout", busySignature: NONE }]
           : skips,
     request: requestOf(flaw, full, request),
+    prefix: undefined,
   };
   return {
     id,

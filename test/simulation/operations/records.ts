@@ -4,6 +4,7 @@ import { encodeSigned, inference, type OpenBatch, sign, statementOf, typeUrls } 
 import { compacted, openFinish } from "../../../chain/src/modules/testing/numbers.ts";
 import type { Order, Plan, World } from "../world.ts";
 import { makeOrder, ORDER_FLAWS } from "./orders.ts";
+import { continuedOrder } from "./parts.ts";
 
 const { FinishReason } = sign;
 const NONE = new Uint8Array();
@@ -69,6 +70,11 @@ function conflicting({ record }: Order): inference.StartRecord {
   }
 }
 
+export function continueOrders(world: World): Plan | undefined {
+  const continued = continuedOrder(world);
+  return continued && batch(world, continued.operator, continued.kinds);
+}
+
 export function finishOrders(world: World): Plan | undefined {
   const { random } = world;
   const open = world.ordersWhere(({ state }) => state === "started");
@@ -126,6 +132,7 @@ function contentOf(world: World, order: Order): inference.FinishRecord {
     output: carried ? output : NONE,
     tokenIds: carried ? new Array<number>(completionTokens).fill(7) : [],
     artifact: carried ? random.bytes(20) : NONE,
+    prefixTokenIds: carried ? [...(order.prefix ?? [])] : [],
     error: "",
     executor: order.executor,
     receiptPromptTokens: order.promptTokens,
@@ -140,6 +147,7 @@ function flawedFinish(world: World, order: Order, content: inference.FinishRecor
     () => ({ ...content, finishReason: 9 as never }),
     () => ({ ...content, output: utf8("another text"), tokenIds: [1], artifact: NONE }),
     () => ({ ...content, artifact: new Uint8Array(3_000) }),
+    () => ({ ...content, prefixTokenIds: [9], output: utf8("x"), tokenIds: [1] }),
     () => ({ ...content, inferenceId: sha256(order.id) }),
     () => ({ ...content, artifactRoot: sha256(content.artifactRoot) }),
     () => errorOf(order, "x".repeat(300)),

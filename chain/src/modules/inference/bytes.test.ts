@@ -1,5 +1,5 @@
 import { sha256, signDigest, utf8 } from "@karat/common";
-import { encodeSigned, type inference, sign, typeUrls } from "@karat/proto";
+import { encodeSigned, type inference, type OpenBatch, sign, typeUrls } from "@karat/proto";
 import { DEFAULT_SAMPLING } from "@karat/rules";
 import { expect, test } from "vitest";
 import { AppHarness, TEST_MODEL } from "../../app/testing/index.ts";
@@ -7,7 +7,10 @@ import { compacted, openFinish } from "../testing/numbers.ts";
 
 const NONE = new Uint8Array();
 
-test("start, finish and delivery of an inference without payload take at most 200 bytes, signatures and transaction included", () => {
+const COUNT = 64;
+
+/** Inferences as a busy node records them. */
+function traffic() {
   const harness = new AppHarness({ participants: 8, clients: 1, clientDeposit: 1_000n });
   const [executor, agent] = harness.participants as [
     (typeof harness.participants)[0],
@@ -17,8 +20,7 @@ test("start, finish and delivery of an inference without payload take at most 20
   // Its account has its key from now on.
   harness.execute(client, { typeUrl: typeUrls.deposit, value: { sender: client.address, client: "", amount: 1n } });
   const { chainId } = harness;
-  const count = 64;
-  const records = Array.from({ length: count }, (_, n) => {
+  const records = Array.from({ length: COUNT }, (_, n) => {
     const authorization = encodeSigned("authorization", {
       chainId,
       client: client.address,
@@ -45,6 +47,7 @@ test("start, finish and delivery of an inference without payload take at most 20
       receiptSignature: new Uint8Array(64),
       skips: [],
       request: NONE,
+      prefix: undefined,
     };
     const finish: inference.FinishRecord = {
       inferenceId,
@@ -59,19 +62,39 @@ test("start, finish and delivery of an inference without payload take at most 20
       output: NONE,
       tokenIds: [],
       artifact: NONE,
+      prefixTokenIds: [],
       error: "",
     };
     return { inferenceId, start, finish };
   });
-  const value = harness.read((ctx) =>
-    compacted(ctx, {
-      sender: executor.node.address,
-      operator: executor.operator.address,
+  /** Bytes for each, signatures and transaction included. */
+  const bytesOf = (kinds: Omit<OpenBatch, "sender" | "operator">): number => {
+    const by = { sender: executor.node.address, operator: executor.operator.address };
+    const value = harness.read((ctx) => compacted(ctx, { ...by, ...kinds }));
+    return harness.tx(executor.node, { typeUrl: typeUrls.records, value }, { free: true }).length / COUNT;
+  };
+  return { records, chainId, bytesOf };
+}
+
+test("start, finish and delivery of an inference without payload take at most 200 bytes, signatures and transaction included", () => {
+  const { records, chainId, bytesOf } = traffic();
+  expect(
+    bytesOf({
       starts: records.map(({ start }) => start),
       finishes: records.map(({ finish }) => openFinish(chainId, finish)),
       delivered: records.map(({ inferenceId }) => inferenceId),
     }),
-  );
-  const tx = harness.tx(executor.node, { typeUrl: typeUrls.records, value }, { free: true });
-  expect(tx.length / count).toBeLessThanOrEqual(200);
+  ).toBeLessThanOrEqual(200);
+});
+
+test("the start of a part that goes on with an answer takes no more than that of an answer, and no client's signature", () => {
+  const { records, bytesOf } = traffic();
+  const skips = [{ reason: "broke:silent", busySignature: NONE }];
+  const starts = records.map(({ start, inferenceId }) => ({
+    ...start,
+    skips,
+    prefix: { tokens: 200, hash: inferenceId },
+  }));
+  expect(bytesOf({ starts })).toBeLessThanOrEqual(130);
+  expect(bytesOf({ starts })).toBeLessThan(bytesOf({ starts: records.map(({ start }) => start) }));
 });

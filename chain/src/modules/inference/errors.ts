@@ -58,4 +58,8 @@ export const ERRORS = {
   refTaken: kind(32),
   /** No account has the number. */
   unknownClient: kind(33),
+  /** Not 32 bytes of hash, or a prefix that leaves nothing to be written. */
+  invalidPrefix: kind(34),
+  /** Its order has a whole answer or is paid, was continued further on, by the same executor, too often, or began too long ago. */
+  notContinuable: kind(35),
 } as const;

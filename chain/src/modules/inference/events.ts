@@ -15,6 +15,10 @@ export function emitStart(ctx: Context, started: Inference): void {
     attempt: String(started.attempt),
     locked: String(started.locked),
     deadline: String(started.deadlineHeight),
+    ...(started.part && {
+      order_id: toHex(started.part.orderId),
+      prefix_tokens: String(started.part.prefixTokens),
+    }),
   });
 }
 

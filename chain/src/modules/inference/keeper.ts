@@ -6,7 +6,8 @@ import { ERRORS } from "./errors.ts";
 import { emitInconclusive, emitInvalid, emitMissed } from "./events.ts";
 import type { InferenceDeps } from "./expects.ts";
 import { deadlines, expiring, payable, records, STORE, statements, undrawn } from "./keys.ts";
-import { canStep, refund, sameBytes } from "./transition.ts";
+import { inherit } from "./parts.ts";
+import { canStep, isTerminal, refund, sameBytes } from "./transition.ts";
 
 type Inference = inference.Inference;
 
@@ -61,12 +62,22 @@ export function putEnded(deps: InferenceDeps, ctx: Context, ended: Inference): v
 
 /** The executor did not deliver: refund, and a miss on its record. */
 export function miss(deps: InferenceDeps, ctx: Context, started: Inference, reason: "deadline" | "error"): void {
-  const { inference: missed, unlock } = refund(started, "miss");
+  const { inference: missed, unlock: freed } = refund(started, "miss");
+  const unlock = freed - bequeath(ctx, missed, freed);
   deps.deposits.unlock(ctx, missed.client, unlock);
   putEnded(deps, ctx, missed);
   deps.reputation.miss(ctx, missed.executor);
   deps.rewards.missed(ctx, missed.executor, missed.epoch);
   emitMissed(ctx, missed, unlock, reason);
+}
+
+/** Whoever goes on behind what was missed reads the prompt in its place. Gives the ukarat that stay locked for it. */
+function bequeath(ctx: Context, { continued }: Inference, freed: bigint): bigint {
+  const heir = continued && readRef(ctx, continued.by);
+  if (heir === undefined || isTerminal(heir.status)) return 0n;
+  const { inference, taken } = inherit(heir, freed);
+  if (taken > 0n) write(ctx, inference);
+  return taken;
 }
 
 /** Found false: the client gets everything back. What it means for the executor is decided elsewhere. */

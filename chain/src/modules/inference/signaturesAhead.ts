@@ -1,6 +1,6 @@
 /** The signatures that records will be asked for, for verifying them before their block. A guess: execution decides. */
 import { sha256 } from "@karat/common";
-import { encodeSigned, type inference, sign } from "@karat/proto";
+import { encodeSigned, type inference, partNameOf, sign } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
 import type { SignatureCheck } from "../../app/signatures/verified.ts";
 import { type BatchReads, batchReads } from "./batchReads.ts";
@@ -29,8 +29,9 @@ function* startSignatures(
 ): Generator<SignatureCheck> {
   const opened = optional(() => openStart(ctx, reads, sender, message, entry));
   if (opened === undefined) return;
-  const { id, authorization } = opened;
-  yield { digest: id, signature: entry.signature, publicKey: authorization.key };
+  const { id: orderId, authorization } = opened;
+  const { prefix } = entry;
+  if (!prefix) yield { digest: orderId, signature: entry.signature, publicKey: authorization.key };
   if (entry.executor === 0) return;
   const executor = reads.operator(entry.executor);
   const publicKey = executor === undefined ? undefined : reads.participant(executor)?.nodeKey;
@@ -38,6 +39,7 @@ function* startSignatures(
   const { attempt, promptTokens, deadlineAfter, receiptSignature } = entry;
   const deadlineHeight = message.baseHeight + BigInt(deadlineAfter);
   const { chainId } = ctx;
+  const id = prefix ? sha256(partNameOf(chainId, orderId, attempt, prefix)) : orderId;
   const receipt = optional(() =>
     encodeSigned("receipt", { chainId, inferenceId: id, executor, attempt, promptTokens, deadlineHeight }),
   );

@@ -52,7 +52,7 @@ export function openStart(
             ? "max_output_tokens is zero"
             : BigInt(entry.anchorAge) > baseHeight
               ? "the anchor lies before the first block"
-              : samplingProblem(term.sampling);
+              : (partProblem(entry) ?? samplingProblem(term.sampling));
   if (problem !== undefined) throw new ChainError(ERRORS.malformedAuthorization, problem);
   const account = reads.account(entry.client);
   if (account === undefined) throw new ChainError(ERRORS.unknownClient, `account ${entry.client}`);
@@ -128,6 +128,12 @@ function decodeCanonical<T>(
   }
   if (!sameBytes(again, bytes)) throw new ChainError(kind, "not the canonical encoding");
   return message;
+}
+
+/** What rode with the order does not ride again, and only a part can name a recording mode. */
+function partProblem({ prefix, full, signature, request }: inference.StartEntry): string | undefined {
+  if (prefix === undefined) return full ? "the recording mode is that of the request that rides along" : undefined;
+  return signature.length + request.length > 0 ? "a part has neither signature nor request" : undefined;
 }
 
 function samplingProblem(sampling: SamplingParams | undefined): string | undefined {

@@ -5,6 +5,7 @@
 import { inference, type SignedMessage, type sign } from "@karat/proto";
 import { ChainError } from "../../app/errors.ts";
 import { ERRORS } from "./errors.ts";
+import { chargeOf } from "./parts.ts";
 
 type Inference = inference.Inference;
 export type InferenceStatus = inference.InferenceStatus;
@@ -56,11 +57,13 @@ export interface Started {
   readonly locked: bigint;
   readonly height: bigint;
   readonly epoch: bigint;
+  /** Undefined: it begins the answer. */
+  readonly part: inference.Part | undefined;
 }
 
 /** The first record of an inference. */
 export function start(started: Started): Inference {
-  const { id, authorization, receipt, sampling, price, locked, height, epoch } = started;
+  const { id, authorization, receipt, sampling, price, locked, height, epoch, part } = started;
   return {
     id,
     client: authorization.client,
@@ -91,6 +94,8 @@ export function start(started: Started): Inference {
     deliveredRoot: NONE,
     deliveryComplete: false,
     settleHeight: 0n,
+    part,
+    continued: undefined,
   };
 }
 
@@ -103,14 +108,10 @@ export interface Finished {
   readonly finishReason: sign.FinishReason;
 }
 
-/** `cost` is what was used at the offer; never more than locked is taken, the rest goes back at once. */
-export function finish(
-  before: Inference,
-  { root, promptTokens, completionTokens, finishReason }: Finished,
-  cost: bigint,
-  height: bigint,
-): Change {
-  const charged = cost < before.locked ? cost : before.locked;
+/** Charged is what was used at the offer, as far as it is held; the rest goes back at once. */
+export function finish(before: Inference, finished: Finished, height: bigint): Change {
+  const { root, promptTokens, completionTokens, finishReason } = finished;
+  const charged = chargeOf(before, finished);
   return {
     inference: {
       ...before,

@@ -171,6 +171,7 @@ export class TestNetwork {
         receiptSignature: signDigest(sha256(receipt), (options.receiptSigner ?? this.nodeKey(executor)).privateKey),
         skips: Array.from({ length: attempt }, () => ({ reason: "timeout", busySignature: new Uint8Array() })),
         request: recording === RecordingMode.FULL ? request : new Uint8Array(),
+        prefix: undefined,
         ...options.record,
       },
     };

@@ -142,6 +142,7 @@ export class Players {
       receiptSignature: signed(receipt, node),
       skips: [],
       request,
+      prefix: undefined,
     };
     this.record(this.participant(executor), { starts: [start] });
     const output = utf8(ANSWER);
@@ -159,6 +160,7 @@ export class Players {
       output,
       tokenIds: new Array(TOKENS).fill(7),
       artifact: new Uint8Array(100),
+      prefixTokenIds: [],
       error: "",
       executor,
       receiptPromptTokens: 20,

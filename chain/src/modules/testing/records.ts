@@ -29,6 +29,7 @@ export function finishOf(
     output: new Uint8Array(),
     tokenIds: [],
     artifact: new Uint8Array(),
+    prefixTokenIds: [],
     error: "",
     executor,
     receiptPromptTokens: PROMPT_TOKENS,

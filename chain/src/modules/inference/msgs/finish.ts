@@ -1,6 +1,6 @@
 import { sha256 } from "@karat/common";
 import { inference, type participant, sign, statementOf } from "@karat/proto";
-import { cost } from "@karat/rules";
+import { tokensHash } from "@karat/rules";
 import { ChainError } from "../../../app/errors.ts";
 import type { Context } from "../../../app/module.ts";
 import { ERRORS } from "../errors.ts";
@@ -33,9 +33,7 @@ export function finishOne(
   checkOpen(ctx, before, "finish");
   checkCounts(before, stated);
 
-  const usage = { promptTokens: BigInt(stated.promptTokens), completionTokens: BigInt(stated.completionTokens) };
-  const price = { input: before.inputPrice, output: before.outputPrice };
-  const { inference: finished, unlock } = finish(before, stated, cost(usage, price), ctx.height);
+  const { inference: finished, unlock } = finish(before, stated, ctx.height);
   deps.deposits.unlock(ctx, finished.client, unlock);
   putFinished(ctx, finished);
   emitFinish(ctx, finished);
@@ -84,15 +82,16 @@ function open(deps: InferenceDeps, ctx: Context, before: inference.Inference, en
     if (root.length !== 32) throw new ChainError(ERRORS.invalidFinish, "root is 32 bytes");
     return { root, ...counts };
   }
-  const { artifactRoot, promptHash, output, tokenIds, artifact } = opening;
+  const { artifactRoot, promptHash, output, tokenIds, artifact, prefixTokenIds } = opening;
   if (root.length > 0 || artifactRoot.length !== 32 || promptHash.length !== 32) {
     throw new ChainError(ERRORS.invalidFinish, "an opening has artifact_root and prompt_hash of 32 bytes and no root");
   }
-  const bytes = output.length + 4 * tokenIds.length + artifact.length;
+  const bytes = output.length + 4 * (tokenIds.length + prefixTokenIds.length) + artifact.length;
   const valid =
     before.recording === RecordingMode.FULL &&
     bytes <= deps.params.get(ctx).maxInlineBytes &&
-    tokenIds.length === completionTokens;
+    tokenIds.length === completionTokens &&
+    isPrefixOf(before, prefixTokenIds);
   if (!valid) throw new ChainError(ERRORS.invalidPayload, "the output's bytes are not what the recording mode wants");
   const hashes = { outputHash: sha256(output), artifactRoot, promptHash };
   const statement = statementOf(ctx.chainId, {
@@ -104,6 +103,9 @@ function open(deps: InferenceDeps, ctx: Context, before: inference.Inference, en
   return { root: sha256(statement), ...counts };
 }
 
+const isPrefixOf = ({ part }: inference.Inference, ids: readonly number[]): boolean =>
+  part === undefined ? ids.length === 0 : sameBytes(tokensHash(ids), part.prefixHash);
+
 const isRepeated = (before: inference.Inference, stated: Finished): boolean =>
   before.finishHeight > 0n &&
   sameBytes(before.root, stated.root) &&
@@ -112,10 +114,11 @@ const isRepeated = (before: inference.Inference, stated: Finished): boolean =>
   before.finishReason === stated.finishReason;
 
 function checkCounts(before: inference.Inference, { completionTokens, finishReason }: Finished): void {
+  const most = before.maxOutputTokens - (before.part?.prefixTokens ?? 0);
   const problem =
-    completionTokens > before.maxOutputTokens
-      ? `${before.maxOutputTokens} output tokens were authorized`
-      : !isReasonable(finishReason, completionTokens, before.maxOutputTokens)
+    completionTokens > most
+      ? `${most} output tokens were authorized`
+      : !isReasonable(finishReason, completionTokens, most)
         ? `finish reason ${finishReason} with ${completionTokens} tokens`
         : undefined;
   if (problem !== undefined) throw new ChainError(ERRORS.invalidFinish, problem);

@@ -1,5 +1,6 @@
-import { encodeSigned, type inference, type participant, refOf } from "@karat/proto";
-import { maxCost } from "@karat/rules";
+import { sha256 } from "@karat/common";
+import { encodeSigned, type inference, type participant, partNameOf, refOf } from "@karat/proto";
+import { maxPartCost } from "@karat/rules";
 import { ChainError } from "../../../app/errors.ts";
 import type { Context } from "../../../app/module.ts";
 import { U64_MAX } from "../../../numeric/checked.ts";
@@ -8,9 +9,10 @@ import type { BatchReads } from "../batchReads.ts";
 import { ERRORS } from "../errors.ts";
 import { emitStart } from "../events.ts";
 import type { Candidate, InferenceDeps } from "../expects.ts";
-import { create, readRef } from "../keeper.ts";
+import { create, readRef, write } from "../keeper.ts";
 import { isDigestSignedBy, isSignedBy, type Opened, openStart } from "../signed.ts";
 import { sameBytes, start } from "../transition.ts";
+import { openSeam } from "./seam.ts";
 
 const MAX_REASON_CHARS = 64;
 
@@ -23,8 +25,8 @@ interface Promised {
 }
 
 /**
- * Locks the most a request can cost, for the executor that the draw names. From that executor, whose transaction stands
- * for its signature under the receipt, or from the transfer agent with the signed receipt.
+ * Locks the most a request can cost, for the executor that the draw names; of a part that goes on behind another, the rest. From that executor,
+ * whose transaction stands for its signature under the receipt, or from the transfer agent with the signed receipt.
  */
 export function startOne(
   deps: InferenceDeps,
@@ -35,7 +37,9 @@ export function startOne(
   entry: inference.StartEntry,
 ): void {
   const opened = openStart(ctx, reads, sender.operator, message, entry);
-  const { id, authorization } = opened;
+  const { authorization } = opened;
+  const { prefix } = entry;
+  const id = prefix ? sha256(partNameOf(ctx.chainId, opened.id, entry.attempt, prefix)) : opened.id;
   const executor = entry.executor === 0 ? sender.operator : (reads.operator(entry.executor) ?? "");
   const { attempt, promptTokens } = entry;
   const deadlineHeight = message.baseHeight + BigInt(entry.deadlineAfter);
@@ -46,28 +50,30 @@ export function startOne(
     if (!isSameStart(known, promised)) throw new ChainError(ERRORS.alreadyStarted, "started with another receipt");
     return;
   }
-  const beacon = checkAnchor(reads, ctx, authorization.anchorHeight);
+  const beacon = checkAnchor(reads, ctx, authorization.anchorHeight, prefix === undefined);
   if (sender.operator !== authorization.transferAgent && sender.operator !== executor) {
     throw new ChainError(ERRORS.wrongSender, "only the transfer agent or the executor records a start");
   }
-  checkReceipt(reads, ctx, authorization.maxInputTokens, promised);
+  const seam = prefix && openSeam(reads, ctx, opened, id, executor, prefix);
+  const prefixTokens = prefix?.tokens ?? 0;
+  checkReceipt(reads, ctx, authorization.maxInputTokens + prefixTokens, promised);
   const { drawn, skipped } = checkDraw(reads, opened, beacon, promised);
   if (entry.request.length > reads.params.maxInlineBytes) {
     throw new ChainError(ERRORS.invalidPayload, `a request of ${entry.request.length} bytes does not ride along`);
   }
-  checkSignatures(reads, ctx, sender.operator, opened, promised, entry, skipped);
+  checkSignatures(reads, ctx, sender.operator, id, opened, promised, entry, skipped);
 
   const price = { input: drawn.offer.inputPrice, output: drawn.offer.outputPrice };
-  const locked = maxCost(
-    { promptTokens: BigInt(promptTokens), maxOutputTokens: BigInt(authorization.maxOutputTokens) },
-    price,
-  );
+  const locked = maxPartCost(authorization, promptTokens, price, { prefixTokens, held: seam?.held ?? 0n });
   if (locked > U64_MAX) throw new ChainError(ERRORS.amountTooLarge, `${locked}ukarat`);
-  lock(deps, ctx, authorization.client, locked);
+  hold(deps, ctx, authorization.client, locked, seam?.cut.unlock ?? 0n);
   const { epoch } = reads;
   const { sampling } = opened;
-  const started = start({ id, authorization, receipt: promised, sampling, price, locked, height: ctx.height, epoch });
+  const { height } = ctx;
+  const part = seam?.part;
+  const started = start({ id, authorization, receipt: promised, sampling, price, locked, height, epoch, part });
   create(ctx, started);
+  if (seam) write(ctx, seam.cut.inference);
   if (opened.newKey) learnKey(deps, ctx, entry.client, authorization.key);
   deps.reputation.assignment(ctx, executor);
   deps.rewards.assigned(ctx, executor, epoch);
@@ -90,9 +96,10 @@ function isSameStart(known: inference.Inference, promised: Promised): boolean {
   );
 }
 
-function checkAnchor(reads: BatchReads, ctx: Context, anchorHeight: bigint): Uint8Array {
+/** The beacon of the anchor, which has to be young where it begins an order. */
+function checkAnchor(reads: BatchReads, ctx: Context, anchorHeight: bigint, begins: boolean): Uint8Array {
   const age = ctx.height - anchorHeight;
-  const beacon = age > 0n && age <= reads.params.maxAnchorAge && reads.beacon(anchorHeight);
+  const beacon = age > 0n && (age <= reads.params.maxAnchorAge || !begins) && reads.beacon(anchorHeight);
   if (!beacon) throw new ChainError(ERRORS.anchorOutOfRange, `anchor ${anchorHeight} at height ${ctx.height}`);
   return beacon;
 }
@@ -104,7 +111,7 @@ function checkReceipt(
   { promptTokens, deadlineHeight }: Promised,
 ): void {
   if (promptTokens > maxInputTokens) {
-    throw new ChainError(ERRORS.receiptMismatch, `${maxInputTokens} prompt tokens were authorized`);
+    throw new ChainError(ERRORS.receiptMismatch, `${maxInputTokens} prompt tokens were authorized, prefix included`);
   }
   // A start that comes after its deadline would be a miss that the executor could not avoid.
   const latest = ctx.height + reads.params.inferenceDeadline;
@@ -133,12 +140,14 @@ function checkSignatures(
   reads: BatchReads,
   ctx: Context,
   sender: string,
-  { id, authorization }: Opened,
+  id: Uint8Array,
+  { id: orderId, authorization }: Opened,
   promised: Promised,
   entry: inference.StartEntry,
   skipped: readonly string[],
 ): void {
-  if (!isDigestSignedBy(ctx, id, entry.signature, authorization.key)) {
+  // An order that has a start was signed.
+  if (entry.prefix === undefined && !isDigestSignedBy(ctx, id, entry.signature, authorization.key)) {
     throw new ChainError(ERRORS.invalidSignature, "not the client's signature");
   }
   const { chainId } = ctx;
@@ -159,7 +168,7 @@ function checkSignatures(
       (busySignature.length === 0 ||
         isSignedBy(
           ctx,
-          encodeSigned("busy", { chainId, inferenceId: id, attempt, executor: passed }),
+          encodeSigned("busy", { chainId, inferenceId: orderId, attempt, executor: passed }),
           busySignature,
           reads.participant(passed)?.nodeKey,
         ));
@@ -167,9 +176,11 @@ function checkSignatures(
   }
 }
 
-function lock(deps: InferenceDeps, ctx: Context, client: string, amount: bigint): void {
+/** Locks an amount, less what is given back of another part. */
+function hold(deps: InferenceDeps, ctx: Context, client: string, amount: bigint, freed: bigint): void {
   try {
-    deps.deposits.lock(ctx, client, amount);
+    if (amount >= freed) deps.deposits.lock(ctx, client, amount - freed);
+    else deps.deposits.unlock(ctx, client, freed - amount);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     throw new ChainError(ERRORS.insufficientDeposit, error.message);

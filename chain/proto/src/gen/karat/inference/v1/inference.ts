@@ -132,6 +132,34 @@ export interface Inference {
   recording: RecordingMode;
   /** From the delivery record: false when the client left before the end. */
   deliveryComplete: boolean;
+  /** Absent: an order from its beginning. */
+  part:
+    | Part
+    | undefined;
+  /** Absent: no other goes on behind it. */
+  continued: Continued | undefined;
+}
+
+/** A part of an answer that goes on behind the tokens of another. Its id is the SHA-256 of sign.v1.Continuation. */
+export interface Part {
+  /** SHA-256 of the authorization. */
+  orderId: Uint8Array;
+  /** Output tokens before it, which count as prompt, and SHA-256 of their ids, u32 little-endian each. */
+  prefixTokens: number;
+  prefixHash: Uint8Array;
+}
+
+/** What a part goes on behind, as its start says it. */
+export interface Prefix {
+  tokens: number;
+  hash: Uint8Array;
+}
+
+export interface Continued {
+  /** Short id of the part that goes on. */
+  by: bigint;
+  /** Place in the whole output; tokens from there on are not this one's to be paid. */
+  at: number;
 }
 
 /** Why a place in the draw before the executor's was passed over. Places in order, from 0. */
@@ -151,6 +179,8 @@ export interface StartRecord {
   skips: Skip[];
   /** Canonical JSON of the request in recording mode full. */
   request: Uint8Array;
+  /** Of a part that goes on behind another. */
+  prefix: Prefix | undefined;
 }
 
 /** An answer with its payload: what is kept in the payload stores under the root of its statement. */
@@ -173,6 +203,8 @@ export interface FinishRecord {
   executor: string;
   /** As the executor's receipt states them. */
   receiptPromptTokens: number;
+  /** Of a part that goes on behind another: ids of the output tokens before it, which count as prompt. */
+  prefixTokenIds: number[];
 }
 
 /** What the transfer agent delivered. Rides on chain where it does not simply agree with the finish. */
@@ -230,6 +262,12 @@ export interface StartEntry {
   skips: Skip[];
   /** Canonical JSON of the request: recording mode full. */
   request: Uint8Array;
+  /**
+   * Of a part that goes on behind another. Its order has a start of its own: signature and request stay away, and `full`
+   * says what the recording mode is.
+   */
+  prefix: Prefix | undefined;
+  full: boolean;
 }
 
 export interface FinishEntry {
@@ -253,6 +291,8 @@ export interface Opening {
   output: Uint8Array;
   tokenIds: number[];
   artifact: Uint8Array;
+  /** Of a part that goes on behind another. */
+  prefixTokenIds: number[];
 }
 
 function createBaseInference(): Inference {
@@ -286,6 +326,8 @@ function createBaseInference(): Inference {
     receiptPromptTokens: 0,
     recording: 0,
     deliveryComplete: false,
+    part: undefined,
+    continued: undefined,
   };
 }
 
@@ -410,6 +452,12 @@ export const Inference: MessageFns<Inference> = {
     }
     if (message.deliveryComplete !== false) {
       writer.uint32(248).bool(message.deliveryComplete);
+    }
+    if (message.part !== undefined) {
+      Part.encode(message.part, writer.uint32(258).fork()).join();
+    }
+    if (message.continued !== undefined) {
+      Continued.encode(message.continued, writer.uint32(266).fork()).join();
     }
     return writer;
   },
@@ -659,6 +707,22 @@ export const Inference: MessageFns<Inference> = {
             message.deliveryComplete = reader.bool();
             continue;
           }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.part = Part.decode(reader, reader.uint32());
+            continue;
+          }
+          case 33: {
+            if (tag !== 266) {
+              break;
+            }
+
+            message.continued = Continued.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -770,6 +834,8 @@ export const Inference: MessageFns<Inference> = {
         : isSet(object.delivery_complete)
         ? globalThis.Boolean(object.delivery_complete)
         : false,
+      part: isSet(object.part) ? Part.fromJSON(object.part) : undefined,
+      continued: isSet(object.continued) ? Continued.fromJSON(object.continued) : undefined,
     };
   },
 
@@ -862,6 +928,12 @@ export const Inference: MessageFns<Inference> = {
     if (message.deliveryComplete !== false) {
       obj.deliveryComplete = message.deliveryComplete;
     }
+    if (message.part !== undefined) {
+      obj.part = Part.toJSON(message.part);
+    }
+    if (message.continued !== undefined) {
+      obj.continued = Continued.toJSON(message.continued);
+    }
     return obj;
   },
 
@@ -917,6 +989,293 @@ export const Inference: MessageFns<Inference> = {
     message.receiptPromptTokens = object.receiptPromptTokens ?? 0;
     message.recording = object.recording ?? 0;
     message.deliveryComplete = object.deliveryComplete ?? false;
+    message.part = (object.part !== undefined && object.part !== null) ? Part.fromPartial(object.part) : undefined;
+    message.continued = (object.continued !== undefined && object.continued !== null)
+      ? Continued.fromPartial(object.continued)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePart(): Part {
+  return { orderId: new Uint8Array(0), prefixTokens: 0, prefixHash: new Uint8Array(0) };
+}
+
+export const Part: MessageFns<Part> = {
+  encode(message: Part, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.orderId.length !== 0) {
+      writer.uint32(10).bytes(message.orderId);
+    }
+    if (message.prefixTokens !== 0) {
+      writer.uint32(16).uint32(message.prefixTokens);
+    }
+    if (message.prefixHash.length !== 0) {
+      writer.uint32(26).bytes(message.prefixHash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Part {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.orderId = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.prefixTokens = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.prefixHash = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Part {
+    return {
+      orderId: isSet(object.orderId)
+        ? bytesFromBase64(object.orderId)
+        : isSet(object.order_id)
+        ? bytesFromBase64(object.order_id)
+        : new Uint8Array(0),
+      prefixTokens: isSet(object.prefixTokens)
+        ? globalThis.Number(object.prefixTokens)
+        : isSet(object.prefix_tokens)
+        ? globalThis.Number(object.prefix_tokens)
+        : 0,
+      prefixHash: isSet(object.prefixHash)
+        ? bytesFromBase64(object.prefixHash)
+        : isSet(object.prefix_hash)
+        ? bytesFromBase64(object.prefix_hash)
+        : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: Part): unknown {
+    const obj: any = {};
+    if (message.orderId.length !== 0) {
+      obj.orderId = base64FromBytes(message.orderId);
+    }
+    if (message.prefixTokens !== 0) {
+      obj.prefixTokens = Math.round(message.prefixTokens);
+    }
+    if (message.prefixHash.length !== 0) {
+      obj.prefixHash = base64FromBytes(message.prefixHash);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Part>): Part {
+    return Part.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Part>): Part {
+    const message = createBasePart();
+    message.orderId = object.orderId ?? new Uint8Array(0);
+    message.prefixTokens = object.prefixTokens ?? 0;
+    message.prefixHash = object.prefixHash ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBasePrefix(): Prefix {
+  return { tokens: 0, hash: new Uint8Array(0) };
+}
+
+export const Prefix: MessageFns<Prefix> = {
+  encode(message: Prefix, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tokens !== 0) {
+      writer.uint32(8).uint32(message.tokens);
+    }
+    if (message.hash.length !== 0) {
+      writer.uint32(18).bytes(message.hash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Prefix {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrefix();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.tokens = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hash = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Prefix {
+    return {
+      tokens: isSet(object.tokens) ? globalThis.Number(object.tokens) : 0,
+      hash: isSet(object.hash) ? bytesFromBase64(object.hash) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: Prefix): unknown {
+    const obj: any = {};
+    if (message.tokens !== 0) {
+      obj.tokens = Math.round(message.tokens);
+    }
+    if (message.hash.length !== 0) {
+      obj.hash = base64FromBytes(message.hash);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Prefix>): Prefix {
+    return Prefix.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Prefix>): Prefix {
+    const message = createBasePrefix();
+    message.tokens = object.tokens ?? 0;
+    message.hash = object.hash ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseContinued(): Continued {
+  return { by: 0n, at: 0 };
+}
+
+export const Continued: MessageFns<Continued> = {
+  encode(message: Continued, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.by !== 0n) {
+      if (BigInt.asUintN(64, message.by) !== message.by) {
+        throw new globalThis.Error("value provided for field message.by of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.by);
+    }
+    if (message.at !== 0) {
+      writer.uint32(16).uint32(message.at);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Continued {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContinued();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.by = reader.fixed64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.at = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Continued {
+    return { by: isSet(object.by) ? BigInt(object.by) : 0n, at: isSet(object.at) ? globalThis.Number(object.at) : 0 };
+  },
+
+  toJSON(message: Continued): unknown {
+    const obj: any = {};
+    if (message.by !== 0n) {
+      obj.by = message.by.toString();
+    }
+    if (message.at !== 0) {
+      obj.at = Math.round(message.at);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Continued>): Continued {
+    return Continued.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Continued>): Continued {
+    const message = createBaseContinued();
+    message.by = (object.by !== undefined && object.by !== null) ? BigInt(object.by) : 0n;
+    message.at = object.at ?? 0;
     return message;
   },
 };
@@ -1018,6 +1377,7 @@ function createBaseStartRecord(): StartRecord {
     receiptSignature: new Uint8Array(0),
     skips: [],
     request: new Uint8Array(0),
+    prefix: undefined,
   };
 }
 
@@ -1040,6 +1400,9 @@ export const StartRecord: MessageFns<StartRecord> = {
     }
     if (message.request.length !== 0) {
       writer.uint32(50).bytes(message.request);
+    }
+    if (message.prefix !== undefined) {
+      Prefix.encode(message.prefix, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1105,6 +1468,14 @@ export const StartRecord: MessageFns<StartRecord> = {
             message.request = reader.bytes();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.prefix = Prefix.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1129,6 +1500,7 @@ export const StartRecord: MessageFns<StartRecord> = {
         : new Uint8Array(0),
       skips: globalThis.Array.isArray(object?.skips) ? object.skips.map((e: any) => Skip.fromJSON(e)) : [],
       request: isSet(object.request) ? bytesFromBase64(object.request) : new Uint8Array(0),
+      prefix: isSet(object.prefix) ? Prefix.fromJSON(object.prefix) : undefined,
     };
   },
 
@@ -1152,6 +1524,9 @@ export const StartRecord: MessageFns<StartRecord> = {
     if (message.request.length !== 0) {
       obj.request = base64FromBytes(message.request);
     }
+    if (message.prefix !== undefined) {
+      obj.prefix = Prefix.toJSON(message.prefix);
+    }
     return obj;
   },
 
@@ -1166,6 +1541,9 @@ export const StartRecord: MessageFns<StartRecord> = {
     message.receiptSignature = object.receiptSignature ?? new Uint8Array(0);
     message.skips = object.skips?.map((e) => Skip.fromPartial(e)) || [];
     message.request = object.request ?? new Uint8Array(0);
+    message.prefix = (object.prefix !== undefined && object.prefix !== null)
+      ? Prefix.fromPartial(object.prefix)
+      : undefined;
     return message;
   },
 };
@@ -1185,6 +1563,7 @@ function createBaseFinishRecord(): FinishRecord {
     error: "",
     executor: "",
     receiptPromptTokens: 0,
+    prefixTokenIds: [],
   };
 }
 
@@ -1232,6 +1611,13 @@ export const FinishRecord: MessageFns<FinishRecord> = {
     }
     if (message.receiptPromptTokens !== 0) {
       writer.uint32(104).uint32(message.receiptPromptTokens);
+    }
+    if (message.prefixTokenIds.length !== 0) {
+      writer.uint32(114).fork();
+      for (const v of message.prefixTokenIds) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1363,6 +1749,24 @@ export const FinishRecord: MessageFns<FinishRecord> = {
             message.receiptPromptTokens = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag === 112) {
+              message.prefixTokenIds.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 114) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.prefixTokenIds.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1426,6 +1830,11 @@ export const FinishRecord: MessageFns<FinishRecord> = {
         : isSet(object.receipt_prompt_tokens)
         ? globalThis.Number(object.receipt_prompt_tokens)
         : 0,
+      prefixTokenIds: globalThis.Array.isArray(object?.prefixTokenIds)
+        ? object.prefixTokenIds.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.prefix_token_ids)
+        ? object.prefix_token_ids.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -1470,6 +1879,9 @@ export const FinishRecord: MessageFns<FinishRecord> = {
     if (message.receiptPromptTokens !== 0) {
       obj.receiptPromptTokens = Math.round(message.receiptPromptTokens);
     }
+    if (message.prefixTokenIds?.length) {
+      obj.prefixTokenIds = message.prefixTokenIds.map((e) => Math.round(e));
+    }
     return obj;
   },
 
@@ -1491,6 +1903,7 @@ export const FinishRecord: MessageFns<FinishRecord> = {
     message.error = object.error ?? "";
     message.executor = object.executor ?? "";
     message.receiptPromptTokens = object.receiptPromptTokens ?? 0;
+    message.prefixTokenIds = object.prefixTokenIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -1817,6 +2230,8 @@ function createBaseStartEntry(): StartEntry {
     receiptSignature: new Uint8Array(0),
     skips: [],
     request: new Uint8Array(0),
+    prefix: undefined,
+    full: false,
   };
 }
 
@@ -1872,6 +2287,12 @@ export const StartEntry: MessageFns<StartEntry> = {
     }
     if (message.request.length !== 0) {
       writer.uint32(130).bytes(message.request);
+    }
+    if (message.prefix !== undefined) {
+      Prefix.encode(message.prefix, writer.uint32(138).fork()).join();
+    }
+    if (message.full !== false) {
+      writer.uint32(144).bool(message.full);
     }
     return writer;
   },
@@ -2017,6 +2438,22 @@ export const StartEntry: MessageFns<StartEntry> = {
             message.request = reader.bytes();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.prefix = Prefix.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2077,6 +2514,8 @@ export const StartEntry: MessageFns<StartEntry> = {
         ? object.skips.map((e: any) => Skip.fromJSON(e))
         : [],
       request: isSet(object.request) ? bytesFromBase64(object.request) : new Uint8Array(0),
+      prefix: isSet(object.prefix) ? Prefix.fromJSON(object.prefix) : undefined,
+      full: isSet(object.full) ? globalThis.Boolean(object.full) : false,
     };
   },
 
@@ -2130,6 +2569,12 @@ export const StartEntry: MessageFns<StartEntry> = {
     if (message.request.length !== 0) {
       obj.request = base64FromBytes(message.request);
     }
+    if (message.prefix !== undefined) {
+      obj.prefix = Prefix.toJSON(message.prefix);
+    }
+    if (message.full !== false) {
+      obj.full = message.full;
+    }
     return obj;
   },
 
@@ -2154,6 +2599,10 @@ export const StartEntry: MessageFns<StartEntry> = {
     message.receiptSignature = object.receiptSignature ?? new Uint8Array(0);
     message.skips = object.skips?.map((e) => Skip.fromPartial(e)) || [];
     message.request = object.request ?? new Uint8Array(0);
+    message.prefix = (object.prefix !== undefined && object.prefix !== null)
+      ? Prefix.fromPartial(object.prefix)
+      : undefined;
+    message.full = object.full ?? false;
     return message;
   },
 };
@@ -2355,6 +2804,7 @@ function createBaseOpening(): Opening {
     output: new Uint8Array(0),
     tokenIds: [],
     artifact: new Uint8Array(0),
+    prefixTokenIds: [],
   };
 }
 
@@ -2378,6 +2828,13 @@ export const Opening: MessageFns<Opening> = {
     }
     if (message.artifact.length !== 0) {
       writer.uint32(42).bytes(message.artifact);
+    }
+    if (message.prefixTokenIds.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.prefixTokenIds) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -2445,6 +2902,24 @@ export const Opening: MessageFns<Opening> = {
             message.artifact = reader.bytes();
             continue;
           }
+          case 6: {
+            if (tag === 48) {
+              message.prefixTokenIds.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.prefixTokenIds.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2476,6 +2951,11 @@ export const Opening: MessageFns<Opening> = {
         ? object.token_ids.map((e: any) => globalThis.Number(e))
         : [],
       artifact: isSet(object.artifact) ? bytesFromBase64(object.artifact) : new Uint8Array(0),
+      prefixTokenIds: globalThis.Array.isArray(object?.prefixTokenIds)
+        ? object.prefixTokenIds.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.prefix_token_ids)
+        ? object.prefix_token_ids.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -2496,6 +2976,9 @@ export const Opening: MessageFns<Opening> = {
     if (message.artifact.length !== 0) {
       obj.artifact = base64FromBytes(message.artifact);
     }
+    if (message.prefixTokenIds?.length) {
+      obj.prefixTokenIds = message.prefixTokenIds.map((e) => Math.round(e));
+    }
     return obj;
   },
 
@@ -2509,6 +2992,7 @@ export const Opening: MessageFns<Opening> = {
     message.output = object.output ?? new Uint8Array(0);
     message.tokenIds = object.tokenIds?.map((e) => e) || [];
     message.artifact = object.artifact ?? new Uint8Array(0);
+    message.prefixTokenIds = object.prefixTokenIds?.map((e) => e) || [];
     return message;
   },
 };

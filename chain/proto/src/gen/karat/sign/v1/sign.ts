@@ -226,6 +226,8 @@ export interface DeliveryReceipt {
   /** ukarat. */
   cost: bigint;
   attempts: number;
+  /** Inference ids of the parts behind the first, in order, where executors broke off. */
+  parts: Uint8Array[];
 }
 
 /** One HTTP request between nodes. */
@@ -1565,6 +1567,7 @@ function createBaseDeliveryReceipt(): DeliveryReceipt {
     completionTokens: 0,
     cost: 0n,
     attempts: 0,
+    parts: [],
   };
 }
 
@@ -1605,6 +1608,9 @@ export const DeliveryReceipt: MessageFns<DeliveryReceipt> = {
     }
     if (message.attempts !== 0) {
       writer.uint32(88).uint32(message.attempts);
+    }
+    for (const v of message.parts) {
+      writer.uint32(98).bytes(v!);
     }
     return writer;
   },
@@ -1710,6 +1716,14 @@ export const DeliveryReceipt: MessageFns<DeliveryReceipt> = {
             message.attempts = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.parts.push(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1763,6 +1777,9 @@ export const DeliveryReceipt: MessageFns<DeliveryReceipt> = {
         : 0,
       cost: isSet(object.cost) ? BigInt(object.cost) : 0n,
       attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
+      parts: globalThis.Array.isArray(object?.parts)
+        ? object.parts.map((e: any) => bytesFromBase64(e))
+        : [],
     };
   },
 
@@ -1801,6 +1818,9 @@ export const DeliveryReceipt: MessageFns<DeliveryReceipt> = {
     if (message.attempts !== 0) {
       obj.attempts = Math.round(message.attempts);
     }
+    if (message.parts?.length) {
+      obj.parts = message.parts.map((e) => base64FromBytes(e));
+    }
     return obj;
   },
 
@@ -1820,6 +1840,7 @@ export const DeliveryReceipt: MessageFns<DeliveryReceipt> = {
     message.completionTokens = object.completionTokens ?? 0;
     message.cost = (object.cost !== undefined && object.cost !== null) ? BigInt(object.cost) : 0n;
     message.attempts = object.attempts ?? 0;
+    message.parts = object.parts?.map((e) => e) || [];
     return message;
   },
 };
