@@ -84,13 +84,13 @@ export class Execution {
   }
 
   /** Tries one ML node after another until one has begun to answer; afterwards there is no other. */
-  async *lines(): AsyncGenerator<ExecuteLine> {
+  async *lines(): AsyncGenerator<readonly ExecuteLine[]> {
     const tried = new Set<MlNode>();
     let overloaded = true;
     for (;;) {
       const lease = this.#modules.ml.lease(this.#checked.authorization.model, tried);
       if (!lease) {
-        yield await this.#nobody(overloaded);
+        yield [await this.#nobody(overloaded)];
         return;
       }
       tried.add(lease.node);
@@ -106,7 +106,7 @@ export class Execution {
         overloaded &&= isKaratError(error, "overloaded", "rate_limit_exceeded");
         if (!final) continue;
         await this.#recordFailure(describeError(error));
-        yield { type: "error", error: errorObject(error) };
+        yield [{ type: "error", error: errorObject(error) }];
         return;
       } finally {
         lease.release(failed);
@@ -133,18 +133,23 @@ export class Execution {
     await this.#saved;
   }
 
-  async *#answer(lease: Lease): AsyncGenerator<ExecuteLine> {
-    const lines = lease.node.generate(this.#body(), this.#signal);
-    try {
-      for await (const next of lines) {
-        const line = this.#translate(next, lease.model);
-        if (line) yield line;
-        if (line?.type === "end") return;
+  async *#answer(lease: Lease): AsyncGenerator<readonly ExecuteLine[]> {
+    for await (const batch of lease.node.generate(this.#body(), this.#signal)) {
+      const lines: ExecuteLine[] = [];
+      try {
+        for (const next of batch) {
+          const line = this.#translate(next, lease.model);
+          if (line) lines.push(line);
+          if (line?.type === "end") break;
+        }
+      } catch (error) {
+        if (lines.length > 0) yield lines; // they came before
+        throw error;
       }
-      throw new KaratError("ml_unreachable", "The ML node ended its answer early.");
-    } finally {
-      await lines.return(undefined);
+      if (lines.length > 0) yield lines;
+      if (lines.at(-1)?.type === "end") return;
     }
+    throw new KaratError("ml_unreachable", "The ML node ended its answer early.");
   }
 
   #translate(line: MlLine, model: MlModel): ReceiptLine | TokenLine | EndLine | undefined {

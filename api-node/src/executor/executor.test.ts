@@ -139,7 +139,7 @@ test("a cancelled request frees its ML node at once, though it has not said yet 
   const remote = new RemoteExecutors(new PeerAuthentication(network.view, agent.identity));
   const [self] = drawnFirst(order());
   const ask = async (): Promise<void> => {
-    for await (const { type } of remote.of(self).execute(order(), leaving.signal)) expect(type).toBe("error");
+    for await (const lines of remote.of(self).execute(order(), leaving.signal)) expect(lines[0]?.type).toBe("error");
   };
   const requests = Array.from({ length: 8 }, ask);
   await vi.waitFor(() => expect(executor.pool.states()[0]?.running).toBe(8));

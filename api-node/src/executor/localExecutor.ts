@@ -20,12 +20,12 @@ export class LocalExecutor implements Executor {
     this.#holds = new Holds(() => modules.view.height());
   }
 
-  execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<ExecuteLine> {
+  execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<readonly ExecuteLine[]> {
     return this.#execute(this.#modules.identity.operator, request, signal);
   }
 
   /** `sender` is the transfer agent, as its signed request proved. What it is told is recorded here already. */
-  executeFor(sender: string, request: ExecuteRequest, signal: AbortSignal): AsyncGenerator<ExecuteLine> {
+  executeFor(sender: string, request: ExecuteRequest, signal: AbortSignal): AsyncGenerator<readonly ExecuteLine[]> {
     return this.#execute(sender, request, signal, true);
   }
 
@@ -34,7 +34,7 @@ export class LocalExecutor implements Executor {
     request: ExecuteRequest,
     signal: AbortSignal,
     recordsFirst = false,
-  ): AsyncGenerator<ExecuteLine> {
+  ): AsyncGenerator<readonly ExecuteLine[]> {
     const { view, identity, executed, log } = this.#modules;
     let claimed: Uint8Array | undefined;
     try {
@@ -52,9 +52,9 @@ export class LocalExecutor implements Executor {
       const { client } = authorization;
       const hold = this.#holds.take(client, worst, await view.deposit(client, worst + this.#holds.of(client)));
       try {
-        for await (const line of run.lines()) {
-          if (recordsFirst && line.type === "end") await run.saved;
-          yield line;
+        for await (const lines of run.lines()) {
+          if (recordsFirst && lines.at(-1)?.type === "end") await run.saved;
+          yield lines;
         }
       } finally {
         await run.close();
@@ -64,7 +64,7 @@ export class LocalExecutor implements Executor {
       }
     } catch (error) {
       log.debug({ error: describeError(error) }, "An execution was refused.");
-      yield { type: "error", error: errorObject(error) };
+      yield [{ type: "error", error: errorObject(error) }];
     } finally {
       if (claimed) executed.release(claimed);
     }

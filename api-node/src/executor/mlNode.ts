@@ -1,16 +1,11 @@
-import { KaratError, messageOf } from "@karat/common";
-import { readNdjson } from "@karat/common/http";
+import { isKaratError, KaratError, messageOf } from "@karat/common";
 import { ARTIFACT_STEPS } from "@karat/rules";
 import { type Dispatcher, Pool } from "undici";
 import { z } from "zod";
+import { JsonLines } from "../http/jsonLines.ts";
 import type { MlFinishReason, TokenLine } from "./protocol.ts";
 
 const MAX_LINE_BYTES = 32 * 1024 * 1024;
-/** Whether a body that was left early is destroyed is for `leave` to say. */
-export const KEEP_OPEN = { destroyOnReturn: false } as const;
-/** Bytes that may follow the last line. */
-const MOST_BEHIND_END = 1_024;
-const MAX_REPLY_BYTES = 1024 * 1024;
 
 const modelsReply = z.object({
   models: z.array(
@@ -110,7 +105,8 @@ export class MlNode {
       bodyTimeout: options.idleMs,
       headersTimeout: options.idleMs,
     });
-    this.#headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
+    const token = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
+    this.#headers = { ...token, "content-type": "application/json" };
   }
 
   async models(signal: AbortSignal): Promise<MlModel[]> {
@@ -122,21 +118,34 @@ export class MlNode {
     return tokenizeReply.parse(await this.#json("POST", "/karat/v1/tokenize", input, signal)).count;
   }
 
-  /** The lines of an answer. Leaving the loop or aborting the signal closes the connection, which cancels generation. */
-  async *generate(body: GenerateBody, signal: AbortSignal): AsyncGenerator<MlLine> {
-    const reply = await this.#request("POST", "/karat/v1/generate", body, signal);
-    if (reply.statusCode !== 200) throw await refusal(reply);
+  /** The lines of an answer, as many at a time as have come. Leaving the loop or aborting the signal closes the connection, which cancels generation. */
+  async *generate(body: GenerateBody, signal: AbortSignal): AsyncGenerator<readonly MlLine[]> {
+    const lines = new JsonLines(this.#pool, {
+      path: `${this.#prefix}/karat/v1/generate`,
+      headers: this.#headers,
+      body: JSON.stringify(body),
+      signal,
+      maxLineBytes: MAX_LINE_BYTES,
+    });
     let complete = false;
     try {
-      for await (const value of readNdjson(reply.body.iterator(KEEP_OPEN), MAX_LINE_BYTES)) {
-        const line = value as MlLine;
-        complete = line.type === "end" || line.type === "error";
-        yield line;
+      const status = await lines.status();
+      if (status !== 200) {
+        const text = await lines.text();
+        complete = true;
+        throw refused(status, text);
+      }
+      for (;;) {
+        const batch = (await lines.read()) as readonly MlLine[];
+        if (batch.length === 0) return;
+        const { type } = batch.at(-1)!;
+        complete = type === "end" || type === "error";
+        yield batch;
       }
     } catch (error) {
-      throw unreachable(this.url, error);
+      throw isKaratError(error) && !isKaratError(error, "malformed_stream") ? error : unreachable(this.url, error);
     } finally {
-      leave(reply.body, complete);
+      lines.close(complete);
     }
   }
 
@@ -146,7 +155,7 @@ export class MlNode {
 
   async #json(method: "GET" | "POST", path: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
     const reply = await this.#request(method, path, body, signal);
-    if (reply.statusCode !== 200) throw await refusal(reply);
+    if (reply.statusCode !== 200) throw refused(reply.statusCode, await reply.body.text());
     return await reply.body.json();
   }
 
@@ -160,7 +169,7 @@ export class MlNode {
       return await this.#pool.request({
         method,
         path: this.#prefix + path,
-        headers: { ...this.#headers, "content-type": "application/json" },
+        headers: this.#headers,
         body: body === undefined ? null : JSON.stringify(body),
         signal: signal ?? null,
       });
@@ -170,31 +179,17 @@ export class MlNode {
   }
 }
 
-async function refusal(reply: Dispatcher.ResponseData): Promise<KaratError> {
-  const length = Number(reply.headers["content-length"] ?? 0);
-  const body = length <= MAX_REPLY_BYTES ? await reply.body.json().catch(() => undefined) : undefined;
-  const parsed = errorReply.safeParse(body);
-  const { code, message } = parsed.success ? parsed.data.error : { code: null, message: `status ${reply.statusCode}` };
-  return new KaratError(code ?? "engine_failed", message, { status: reply.statusCode });
+function refused(status: number, text: string): KaratError {
+  const { code, message } = errorOf(text) ?? { code: null, message: `status ${status}` };
+  return new KaratError(code ?? "engine_failed", message, { status });
 }
 
-/**
- * Done with a body: after its last line the connection is kept for the next request; before it, closing the connection is what stops the
- * other side.
- */
-export function leave(body: Dispatcher.ResponseData["body"], complete: boolean): void {
-  body.on("error", () => undefined);
-  if (!complete) {
-    body.destroy();
-    return;
+function errorOf(text: string): z.infer<typeof errorReply>["error"] | undefined {
+  try {
+    return errorReply.parse(JSON.parse(text)).error;
+  } catch {
+    return undefined;
   }
-  // undici's own `dump` counts what was read before, and would close the connection behind any answer of some length.
-  let rest = 0;
-  body.on("data", (chunk: Buffer) => {
-    rest += chunk.length;
-    if (rest > MOST_BEHIND_END) body.destroy();
-  });
-  body.resume();
 }
 
 const unreachable = (url: string, cause: unknown): KaratError =>

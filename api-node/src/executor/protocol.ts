@@ -77,11 +77,11 @@ export type ExecuteLine =
   | { readonly type: "error"; readonly error: ErrorObject };
 
 /**
- * An executor, in this process or behind a peer's URL. Never throws for what the executor or the network does wrong: that is an `error`
+ * An executor, in this process or behind a peer's URL. Gives as many lines at a time as have come. Never throws for what the executor or the network does wrong: that is an `error`
  * line (`unreachable` when nobody answers). Aborting the signal cancels the computation at the next token.
  */
 export interface Executor {
   /** It is this process's own: its signatures are not checked here, and its records are committed with the transfer agent's. */
   readonly own: boolean;
-  execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<ExecuteLine>;
+  execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<readonly ExecuteLine[]>;
 }

@@ -19,11 +19,11 @@ export function executeRoute(authentication: PeerAuthentication, executor: Local
       const { headers } = request;
       const sender = await authentication.sender({ headers, method: "POST", path: request.url ?? EXECUTE_PATH, body });
       const asked = decodeExecuteRequest(parseJson(body));
-      for await (const line of executor.executeFor(sender, asked, signal)) {
+      for await (const lines of executor.executeFor(sender, asked, signal)) {
         if (!response.headersSent) {
           response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
         }
-        await write(response, encodeExecuteLine(line), signal);
+        await write(response, lines.map(encodeExecuteLine).join(""), signal);
         if (signal.aborted) break;
       }
       response.end();

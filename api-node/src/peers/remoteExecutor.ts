@@ -1,24 +1,28 @@
 import { isKaratError, KaratError, messageOf, utf8 } from "@karat/common";
-import { readNdjson } from "@karat/common/http";
-import { type Dispatcher, Pool } from "undici";
+import { Pool } from "undici";
 import { z } from "zod";
 import type { Candidate } from "../chain/candidates.ts";
-import { KEEP_OPEN, leave } from "../executor/mlNode.ts";
 import type { ExecuteLine, ExecuteRequest, Executor } from "../executor/protocol.ts";
+import { JsonLines } from "../http/jsonLines.ts";
 import type { PeerAuthentication } from "./authentication.ts";
 import { decodeExecuteLine, encodeExecuteRequest } from "./wire.ts";
 
 const MAX_LINE_BYTES = 32 * 1024 * 1024;
-const MAX_ERROR_BYTES = 16 * 1024;
 const MAX_POOLS = 512;
 export const EXECUTE_PATH = "/karat/v1/execute";
 
 const errorBody = z.object({ error: z.object({ code: z.string().nullable(), message: z.string() }) });
 
+interface Peer {
+  readonly pool: Pool;
+  /** Of paths, without a slash at its end. */
+  readonly prefix: string;
+}
+
 /** The peers of this node as executors: one connection pool for each URL, the least recently used closed first. */
 export class RemoteExecutors {
   readonly #authentication: PeerAuthentication;
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new Map<string, Peer>();
 
   constructor(authentication: PeerAuthentication) {
     this.#authentication = authentication;
@@ -29,7 +33,7 @@ export class RemoteExecutors {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+    await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()));
     this.#pools.clear();
   }
 
@@ -38,8 +42,8 @@ export class RemoteExecutors {
     url: string,
     request: ExecuteRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<ExecuteLine> {
-    let reply: Dispatcher.ResponseData | undefined;
+  ): AsyncGenerator<readonly ExecuteLine[]> {
+    let lines: JsonLines | undefined;
     let complete = false;
     try {
       const { pool, prefix } = this.#pool(url);
@@ -49,58 +53,58 @@ export class RemoteExecutors {
         ...this.#authentication.headers(operator, "POST", path, body),
         "content-type": "application/json",
       };
-      reply = await pool.request({ method: "POST", path, headers, body, signal });
-      if (reply.statusCode !== 200) {
-        yield { type: "error", error: await refusal(reply) };
+      lines = new JsonLines(pool, { path, headers, body, signal, maxLineBytes: MAX_LINE_BYTES });
+      const status = await lines.status();
+      if (status !== 200) {
+        const error = refusal(status, await lines.text());
+        complete = true;
+        yield [{ type: "error", error }];
         return;
       }
-      for await (const value of readNdjson(reply.body.iterator(KEEP_OPEN), MAX_LINE_BYTES)) {
-        const line = decodeExecuteLine(value);
-        complete = line.type === "end" || line.type === "busy" || line.type === "error";
-        yield line;
+      for (;;) {
+        const batch = (await lines.read()).map(decodeExecuteLine);
+        const type = batch.at(-1)?.type;
+        if (type === undefined) return;
+        complete = type === "end" || type === "busy" || type === "error";
+        yield batch;
       }
     } catch (error) {
       const code = isKaratError(error) ? error.code : "unreachable";
-      yield { type: "error", error: { code, message: messageOf(error) } };
+      yield [{ type: "error", error: { code, message: messageOf(error) } }];
     } finally {
-      if (reply) leave(reply.body, complete);
+      lines?.close(complete);
     }
   }
 
-  #pool(url: string): { pool: Pool; prefix: string } {
+  #pool(url: string): Peer {
+    const known = this.#pools.get(url);
+    if (known) {
+      this.#pools.delete(url);
+      this.#pools.set(url, known);
+      return known;
+    }
     if (!URL.canParse(url) || !/^https?:/.test(url)) throw new KaratError("unreachable", "The peer has no usable URL.");
     const { origin, pathname } = new URL(url);
-    const prefix = pathname.replace(/\/$/, "");
-    const known = this.#pools.get(origin);
-    if (known) {
-      this.#pools.delete(origin);
-      this.#pools.set(origin, known);
-      return { pool: known, prefix };
-    }
     if (this.#pools.size >= MAX_POOLS) this.#evict();
     // Silence is judged by the transfer agent, which knows what it waits for.
     const pool = new Pool(origin, { connections: 256, bodyTimeout: 0, headersTimeout: 0, connectTimeout: 5_000 });
-    this.#pools.set(origin, pool);
-    return { pool, prefix };
+    const peer = { pool, prefix: pathname.replace(/\/$/, "") };
+    this.#pools.set(url, peer);
+    return peer;
   }
 
   #evict(): void {
-    const [origin, pool] = this.#pools.entries().next().value!;
-    this.#pools.delete(origin);
+    const [url, { pool }] = this.#pools.entries().next().value!;
+    this.#pools.delete(url);
     pool.close().catch(() => undefined);
   }
 }
 
-async function refusal(reply: Dispatcher.ResponseData): Promise<{ code: string; message: string }> {
-  let text = "";
-  for await (const chunk of reply.body) {
-    text += String(chunk);
-    if (text.length > MAX_ERROR_BYTES) break;
-  }
+function refusal(status: number, text: string): { code: string; message: string } {
   try {
     const { code, message } = errorBody.parse(JSON.parse(text)).error;
     return { code: code ?? "refused", message };
   } catch {
-    return { code: "refused", message: `status ${reply.statusCode}` };
+    return { code: "refused", message: `status ${status}` };
   }
 }

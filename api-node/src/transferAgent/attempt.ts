@@ -52,7 +52,10 @@ const LAST_LINES: ReadonlySet<string> = new Set<ExecuteLine["type"]>(["end", "bu
 export class Attempt {
   readonly #options: AttemptOptions;
   readonly #stop = new AbortController();
-  readonly #lines: AsyncIterator<ExecuteLine>;
+  readonly #batches: AsyncIterator<readonly ExecuteLine[]>;
+  /** Lines that have come, and the next of them. */
+  #lines: readonly ExecuteLine[] = [];
+  #at = 0;
   /** Names what this executor gives. */
   readonly inferenceId: Uint8Array;
   /** The executor has said its last: there is nothing to cancel, and its connection can be used again. */
@@ -73,7 +76,7 @@ export class Attempt {
       ...(prefix ? { prefix } : {}),
       ...(executor.own ? { opened: openedOf(order) } : {}),
     };
-    this.#lines = executor.execute(request, AbortSignal.any([signal, this.#stop.signal]))[Symbol.asyncIterator]();
+    this.#batches = executor.execute(request, AbortSignal.any([signal, this.#stop.signal]))[Symbol.asyncIterator]();
   }
 
   /** Waits `withinMs` for the receipt. */
@@ -101,6 +104,11 @@ export class Attempt {
     return this.#next(Math.min(withinMs, this.#options.idleMs));
   }
 
+  /** The next line is here already. */
+  get hasNext(): boolean {
+    return this.#at < this.#lines.length;
+  }
+
   get own(): boolean {
     return this.#options.executor.own;
   }
@@ -108,22 +116,35 @@ export class Attempt {
   close(): void {
     if (!this.#over) this.#stop.abort();
     // The executor's own clean-up may still run; nobody waits for it.
-    this.#lines.return?.()?.catch(() => undefined);
+    this.#batches.return?.()?.catch(() => undefined);
   }
 
   async #next(timeoutMs: number): Promise<Next> {
+    while (!this.hasNext) {
+      const batch = await this.#batch(timeoutMs);
+      if (typeof batch === "string") {
+        this.#over = batch === "ended";
+        return batch;
+      }
+      this.#lines = batch;
+      this.#at = 0;
+    }
+    const line = this.#lines[this.#at++]!;
+    this.#over = LAST_LINES.has(line.type);
+    return line;
+  }
+
+  async #batch(timeoutMs: number): Promise<readonly ExecuteLine[] | "timeout" | "ended"> {
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<"timeout">((resolve) => {
       timer = setTimeout(resolve, timeoutMs, "timeout");
     });
-    const line = this.#lines.next().then(
-      ({ done, value }): Next => (done ? "ended" : value),
-      (error): Next => ({ type: "error", error: { code: "executor_failed", message: messageOf(error) } }),
-    );
     try {
-      const next = await Promise.race([line, timeout]);
-      this.#over = next === "ended" || (next !== "timeout" && LAST_LINES.has(next.type));
-      return next;
+      const next = await Promise.race([this.#batches.next(), timeout]);
+      if (next === "timeout") return next;
+      return next.done ? "ended" : next.value;
+    } catch (error) {
+      return [{ type: "error", error: { code: "executor_failed", message: messageOf(error) } }];
     } finally {
       clearTimeout(timer);
     }

@@ -73,7 +73,13 @@ export interface WholeText {
   readonly parts: readonly Begun[];
 }
 
-export type DispatchEvent = Begun | TokenLine | Broken | Answered;
+/** Those that came together. */
+export interface Tokens {
+  readonly type: "tokens";
+  readonly tokens: readonly TokenLine[];
+}
+
+export type DispatchEvent = Begun | Tokens | Broken | Answered;
 
 /**
  * Has one of the drawn executors answer and passes its tokens on. When it stops, or falls silent, in the middle, the next one goes on
@@ -178,8 +184,14 @@ async function* relay(
   const next = (): ReturnType<typeof turn.next> =>
     turn.next(contest.othersThan(part.attempt) ? pace.stallMs() : modules.idleMs);
   let end: { event: Broken; reason: string } | undefined;
+  /** What the client is to be given next. */
+  let fresh: TokenLine[] = [];
   for (let line: Awaited<ReturnType<typeof turn.next>> = first; ; line = await next()) {
     if (signal.aborted) throw cancelled();
+    if (fresh.length > 0 && (typeof line === "string" || line.type !== "token")) {
+      yield { type: "tokens", tokens: fresh };
+      fresh = [];
+    }
     if (line === "timeout" || line === "ended") {
       end = broke(line === "timeout" ? "silent" : "died");
       break;
@@ -200,7 +212,10 @@ async function* relay(
       }
       told.tokens.push(line);
       told.text += line.text;
-      yield line;
+      fresh.push(line);
+      if (turn.hasNext) continue;
+      yield { type: "tokens", tokens: fresh };
+      fresh = [];
     } else if (line.type === "end") {
       const { inferenceId } = part;
       const { own } = turn;

@@ -9,7 +9,7 @@ import type { TokenLine } from "../executor/protocol.ts";
 import type { PayloadSink } from "../payloads/payload.ts";
 import type { RecordSink } from "../records/record.ts";
 import { type ClientRequest, type RequestKind, readClientRequest } from "./clientRequest.ts";
-import { type Answered, type Begun, type DispatchModules, dispatch } from "./dispatch.ts";
+import { type Answered, type Begun, type DispatchModules, dispatch, type Tokens } from "./dispatch.ts";
 import { type AnswerFacts, type AnswerFormat, answerFormat } from "./format.ts";
 import { CORS_HEADERS, clientSignal, requestIdOf, sendError, write } from "./httpAnswer.ts";
 import type { IdempotentAnswers, WholeAnswer } from "./idempotency.ts";
@@ -95,8 +95,8 @@ export class TransferAgent {
             if (response.headersSent) continue; // another goes on; the client need not know
             response.writeHead(200, { ...SSE_HEADERS, ...karatHeaders(order, event) });
             await this.#send(exchange, format.opening());
-          } else if (event.type === "token") {
-            await this.#send(exchange, format.token(event));
+          } else if (event.type === "tokens") {
+            await this.#send(exchange, event.tokens.map(format.token).join(""));
           } else {
             await this.#send(exchange, format.closing(event.answer, event.karat));
             response.end();
@@ -159,7 +159,7 @@ export class TransferAgent {
     let headers: Record<string, string> = {};
     for await (const event of this.#run(order, exchange)) {
       if (event.type === "begun") headers = { ...karatHeaders(order, event), ...headers };
-      else if (event.type === "token") tokens.push(event);
+      else if (event.type === "tokens") tokens.push(...event.tokens);
       else return { headers, body: JSON.stringify(format.whole(event.answer, tokens, event.karat)) };
     }
     throw new KaratError("executor_failed", "The executor failed within its answer.");
@@ -170,7 +170,7 @@ export class TransferAgent {
   }
 
   /** The events of one order, with its records written as they become due. */
-  async *#run(order: Order, exchange: Exchange): AsyncGenerator<Begun | TokenLine | Delivered> {
+  async *#run(order: Order, exchange: Exchange): AsyncGenerator<Begun | Tokens | Delivered> {
     const { view, identity, records, payloads, observer } = this.#modules;
     /** The part that runs, and what the client has of it. */
     let part: Begun | undefined;
@@ -183,7 +183,7 @@ export class TransferAgent {
           // Soon is enough: the executor can record the start as well, should this process die now.
           records.addSoon(startRecord(view, order, event));
           yield event;
-        } else if (event.type === "token") {
+        } else if (event.type === "tokens") {
           yield event;
         } else if (event.type === "broken") {
           part = undefined;
