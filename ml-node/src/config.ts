@@ -16,6 +16,8 @@ export interface ServerSettings {
   apiKey?: string;
   serverModel?: string;
   weightsSha256?: string;
+  /** It chooses the tokens by itself. */
+  serverSamples?: boolean;
 }
 
 export interface Config {
@@ -25,6 +27,8 @@ export interface Config {
   host: string;
   port: number;
   profilePath?: string;
+  /** Folder of the models that an unseeded profile names. */
+  substitutesPath: string;
   token?: string;
   contextSize: number;
   sequences: number;
@@ -46,10 +50,12 @@ export const OPTIONS = {
   "server-key": "API key for that server",
   "server-model": "that server's name of the model (default: the first it lists)",
   "weights-sha256": "with --server: instead of hashing the weights in --model",
+  "server-samples": "yes: the server (vLLM) chooses the tokens by itself; needs an unseeded profile (default no)",
   name: "model id to declare (default: file name)",
   host: "address to listen on (default 127.0.0.1; others need a token)",
   port: "port (default 8090; 0 takes a free one)",
   profile: "calibration profile (default: profiles/<file name>.json beside the model)",
+  substitutes: "folder of the models that an unseeded profile names (default: the model's folder)",
   token: "bearer token that callers must send",
   context: "tokens of prompt and answer together (default 4096, at most what the model was trained for)",
   sequences: "answers that are generated together (default 4)",
@@ -91,6 +97,7 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
     host,
     port: integer("port", 8090, 0, 65_535),
     ...(profilePath === undefined ? {} : { profilePath }),
+    substitutesPath: get("substitutes") ?? dirname(modelPath),
     ...(token === undefined ? {} : { token }),
     contextSize: integer("context", 4096, 16, 1_048_576),
     sequences: integer("sequences", 4, 1, 64),
@@ -115,8 +122,10 @@ function parse(args: readonly string[]): Partial<Record<OptionName, string>> {
 function readServer(get: (name: OptionName) => string | undefined): ServerSettings | undefined {
   const baseUrl = get("server");
   const [apiKey, serverModel, weightsSha256] = [get("server-key"), get("server-model"), get("weights-sha256")];
+  const samples = get("server-samples");
+  if (samples !== undefined && samples !== "yes" && samples !== "no") throw invalid("server-samples", "is yes or no");
   if (baseUrl === undefined) {
-    if (apiKey ?? serverModel ?? weightsSha256) throw invalid("server", "is needed by its other settings");
+    if (apiKey ?? serverModel ?? weightsSha256 ?? samples) throw invalid("server", "is needed by its other settings");
     return undefined;
   }
   if (!/^https?:\/\//.test(baseUrl) || !URL.canParse(baseUrl)) throw invalid("server", "must be an http(s) URL");
@@ -128,6 +137,7 @@ function readServer(get: (name: OptionName) => string | undefined): ServerSettin
     ...(apiKey === undefined ? {} : { apiKey }),
     ...(serverModel === undefined ? {} : { serverModel }),
     ...(weightsSha256 === undefined ? {} : { weightsSha256 }),
+    ...(samples === "yes" && { serverSamples: true }),
   };
 }
 

@@ -13,6 +13,7 @@ import { createNodeMetrics } from "./metrics.ts";
 import { codingOf } from "./service/artifact.ts";
 import { Prefills } from "./service/prefills.ts";
 import { loadProfile } from "./service/profile.ts";
+import { openSubstitutes } from "./service/substitutes.ts";
 
 export interface MlNode {
   readonly port: number;
@@ -26,13 +27,25 @@ export interface MlNode {
 export async function startMlNode(config: Config, logger: Logger): Promise<MlNode> {
   const shutdown = new AbortController();
   const profile = config.profilePath === undefined ? undefined : await loadProfile(config.profilePath);
+  if (config.server?.serverSamples && profile?.unseeded === undefined) {
+    throw new KaratError("invalid_config", "--server-samples needs a profile whose tokens are not bound to the seed", {
+      option: "profile",
+    });
+  }
   const honest = await createEngine(config, logger);
   let engine: InferenceEngine = honest;
+  let substitutes: readonly InferenceEngine[] = [];
+  const closeEngines = () => Promise.all([engine, ...substitutes].map((each) => each.close()));
   try {
     if (config.attack) engine = await withAttack(honest, config, logger);
     warnAboutProfile(profile?.weightsSha256, honest, logger);
+    const { vocabularySize } = honest.info();
+    substitutes = await openSubstitutes(profile, vocabularySize, config.substitutesPath, (modelPath, id) =>
+      createLlamaEngine({ ...config, modelPath, id, logger: logger.child({ component: "substitute", model: id }) }),
+    );
     const context = {
       engine,
+      substitutes,
       profile,
       artifact: codingOf(profile),
       prefills: new Prefills(),
@@ -71,10 +84,10 @@ export async function startMlNode(config: Config, logger: Logger): Promise<MlNod
       );
       await closed;
       clearTimeout(timer);
-      await engine.close();
+      await closeEngines();
     }
   } catch (error) {
-    await engine.close();
+    await closeEngines();
     throw error;
   }
 }

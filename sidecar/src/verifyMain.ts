@@ -81,7 +81,9 @@ function textOf({
   return [
     ...lines,
     `distance   mean ${number("distance")}, largest window ${number("distanceScan")}, σ ${number("sigma")} nats; p ${number("pDistance")}`,
-    `sampling   ${statistics.flips} tokens not the demanded ones, ${statistics.gatedMargins} beyond the gate of ${number("gate")} nats; p ${number("pSampling")}`,
+    statistics.likelihoodScore === undefined
+      ? `sampling   ${statistics.flips} tokens not the demanded ones, ${statistics.gatedMargins} beyond the gate of ${number("gate")} nats; p ${number("pSampling")}`
+      : `drawn      likelihood of other models and temperatures e^${number("likelihoodScore")} times the model's, S ${number("surprisalZ")}; p ${number("pSampling")}`,
     "",
     `the ${telling.length} most telling of ${positions.length} positions:`,
     " pos  token                 demanded              margin    spread",

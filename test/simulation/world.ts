@@ -164,6 +164,7 @@ export class World {
         vocabularySize: 1_024,
         quantization: "f16",
         number: 0,
+        detectionMicros: 0,
       })),
     });
   }

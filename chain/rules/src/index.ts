@@ -109,6 +109,14 @@ export {
 } from "./samplingParams.ts";
 export { type DistanceStatistics, distance, gonkaDistance } from "./scoring/distance.ts";
 export { type GumbelStatistics, gateOf, gumbelCheck, LONGEST_UNIT } from "./scoring/gumbelCheck.ts";
+export {
+  joinLikelihood,
+  type LikelihoodInput,
+  type LikelihoodStatistics,
+  likelihoodCheck,
+  likelihoodScore,
+  surprisalZ,
+} from "./scoring/likelihood.ts";
 export { inspectPositions, type PositionEvidence } from "./scoring/positions.ts";
 export {
   BUCKET_STARTS,
@@ -116,8 +124,10 @@ export {
   bucketOf,
   conformalP,
   leastP,
+  likelihoodScores,
   type Profile,
   type ProfileBucket,
+  type UnseededProfile,
 } from "./scoring/profile.ts";
 export {
   bucketOfP,

@@ -126,6 +126,7 @@ test("extending keeps what was there, sorted, and certifies nothing by itself", 
       { name: "new", runs: 1 },
     ],
     excluded: [],
+    substitutes: [],
   };
   const extended = extendProfile(profile, terms, [
     { length: 20, distance: 0.0025, scan: 0.001, gumbel: 0.1 },

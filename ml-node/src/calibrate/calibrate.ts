@@ -43,7 +43,7 @@ export interface Calibrated {
 
 /** Throws `too_few_runs` {from, runs, runs_needed} where some length has so few honest runs that nothing could fail there. */
 export async function calibrate(
-  { reference, settings, openThreaded }: Laboratory,
+  { reference, settings, substitutes, openThreaded }: Laboratory,
   options: CalibrationOptions,
   base: Profile | undefined,
   report: (what: string, data: Readonly<Record<string, unknown>>) => void,
@@ -61,6 +61,7 @@ export async function calibrate(
     alphaFail,
     minPositions,
     base: base ? seedOf(base) : null,
+    unseeded: substitutes.map((engine) => engine.info().weightsSha256),
   });
   const size = reference.vocabulary.size;
   const stopTokenIds = new Set(reference.vocabulary.stopTokenIds);
@@ -101,6 +102,7 @@ export async function calibrate(
     kvCache: "f16",
     settings: [...Map.groupBy(rows, ({ setting }) => setting)].map(([name, own]) => ({ name, runs: own.length })),
     excluded: EXCLUDED,
+    substitutes: substitutes.map((engine) => engine.info()),
   };
   const draft = base ? extendProfile(base, terms, rows) : buildProfile(info, terms, rows);
   checkReach(draft);

@@ -19,13 +19,14 @@ export interface Detection {
   detectedAtOnePercent: number;
 }
 
-/** Swaps in and launders through each substitute; temperature 0.7, no other restriction. */
+/** Swaps in and launders through each substitute; temperature 0.7, no other restriction. `compared` are those of an unseeded profile. */
 export async function* measureDetection(
   declared: InferenceEngine,
   profile: Profile,
   coding: ArtifactCoding,
   substitutes: readonly string[],
   runs: number,
+  compared: readonly InferenceEngine[] = [],
 ): AsyncGenerator<Detection> {
   const stopTokenIds = new Set(declared.vocabulary.stopTokenIds);
   for (const path of substitutes) {
@@ -40,7 +41,7 @@ export async function* measureDetection(
           let seen = 0;
           let detected = 0;
           let atOnePercent = 0;
-          const setting = { name: kind, executor, validator: declared, concurrency: 4 };
+          const setting = { name: kind, executor, validator: declared, substitutes: compared, concurrency: 4 };
           for await (const run of runWorkload(setting, texts(900 + tokens, tokens), 3 * runs, coding.k)) {
             if (run.answer.tokenIds.length !== tokens) continue; // stopped by itself
             const score = judge(profile, evidenceOf(run, coding, declared.vocabulary.size), stopTokenIds);

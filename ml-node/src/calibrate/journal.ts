@@ -16,6 +16,7 @@ const ROW = z.strictObject({
   distance: z.number(),
   scan: z.number(),
   gumbel: z.number(),
+  likelihood: z.number().optional(),
   /** Held out: the verdict of the finished profile. In calibration a dry run by the profile that is extended. */
   verdict: z.enum(["pass", "fail", "abstain"]).optional(),
   reason: z.string().optional(),

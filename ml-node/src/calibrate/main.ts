@@ -26,7 +26,7 @@ if (process.argv.includes("--help")) {
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   const base = options.extendPath === undefined ? undefined : await loadProfile(options.extendPath);
-  const laboratory = await openLaboratory(options.modelPath, options.name);
+  const laboratory = await openLaboratory(options.modelPath, options.name, options.unseeded);
   try {
     const { profile, heldOut, journal, ...measured } = await calibrate(laboratory, options, base, report);
     const statement = statementOf(profile, heldOut, { ...options, ...measured, missing: laboratory.missing });
@@ -48,7 +48,8 @@ async function main(): Promise<void> {
 
   async function detect(profile: Profile): Promise<void> {
     const { coding, substitutes, detectionRuns } = options;
-    for await (const found of measureDetection(laboratory.reference, profile, coding, substitutes, detectionRuns)) {
+    const { reference, substitutes: compared } = laboratory;
+    for await (const found of measureDetection(reference, profile, coding, substitutes, detectionRuns, compared)) {
       report("detection", { ...found });
     }
   }

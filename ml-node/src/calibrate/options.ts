@@ -21,6 +21,8 @@ export interface CalibrationOptions {
   lanes: number;
   journalPath: string;
   keepJournal: boolean;
+  /** GGUF files that an unseeded profile names. */
+  unseeded: readonly string[];
   substitutes: readonly string[];
   detectionRuns: number;
 }
@@ -45,6 +47,10 @@ const FLAGS = {
     "runs as they are made; an interrupted calibration goes on from there (default: <out>.journal.jsonl)",
   ],
   "keep-journal": [undefined, "leave the journal there when done"],
+  unseeded: [
+    undefined,
+    "GGUF file of a model that a cheat would run instead; may be repeated. Makes a profile for executors that choose tokens by themselves",
+  ],
   substitute: [undefined, "GGUF file whose detection is measured afterwards; may be repeated"],
   "detection-runs": ["100", "runs of each substitute and length"],
 } as const;
@@ -95,7 +101,10 @@ export function readOptions(args: readonly string[]): CalibrationOptions {
     );
   }
   const step = ARTIFACT_STEPS.find((known) => known === (text("step") ?? FLAGS.step[0]));
-  const substitutes = values.substitute;
+  const list = (flag: "substitute" | "unseeded"): string[] => {
+    const given = values[flag];
+    return Array.isArray(given) ? given.filter((value) => typeof value === "string") : [];
+  };
   return {
     modelPath,
     name: text("name") ?? basename(modelPath, ".gguf"),
@@ -114,7 +123,8 @@ export function readOptions(args: readonly string[]): CalibrationOptions {
     lanes: whole("lanes", 1, 16),
     journalPath: text("journal") ?? join(`${outPath.slice(0, -".json".length)}.journal.jsonl`),
     keepJournal: values["keep-journal"] === true,
-    substitutes: Array.isArray(substitutes) ? substitutes.filter((value) => typeof value === "string") : [],
+    unseeded: list("unseeded"),
+    substitutes: list("substitute"),
     detectionRuns: whole("detection-runs", 1, 10_000),
   };
 }
@@ -128,6 +138,7 @@ function parse(args: readonly string[]): Readonly<Record<string, unknown>> {
       options: {
         ...Object.fromEntries(Object.keys(FLAGS).map((flag) => [flag, string])),
         substitute: { type: "string", multiple: true },
+        unseeded: { type: "string", multiple: true },
         "keep-journal": { type: "boolean" },
       },
     }).values;

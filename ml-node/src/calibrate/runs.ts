@@ -11,6 +11,8 @@ export interface Run {
   answer: Answer;
   /** What the validator's engine gives for the same tokens. */
   validator: readonly PositionLogprobs[];
+  /** And each of the substitutes that an unseeded profile will name. */
+  substitutes?: readonly (readonly PositionLogprobs[])[];
 }
 
 /** One combination of settings of executor and validator. */
@@ -20,6 +22,8 @@ export interface Setting {
   validator: InferenceEngine;
   /** Answers generated at the same time, sharing batches. */
   concurrency: number;
+  /** Models that the answers are compared with. */
+  substitutes?: readonly InferenceEngine[];
   /** Runs relative to the other settings; 1 where absent. */
   share?: number;
 }
@@ -41,12 +45,11 @@ export async function* runWorkload(
     const answers = await Promise.all(group.map((item) => runOne(setting.executor, item, recordTop)));
     for (const [i, item] of group.entries()) {
       const result = answers[i]!;
-      const validator = await setting.validator.score({
-        promptIds: result.promptIds,
-        outputIds: result.tokenIds,
-        top: VALIDATOR_TOP,
-      });
-      yield { item, answer: result, validator };
+      const job = { promptIds: result.promptIds, outputIds: result.tokenIds, top: VALIDATOR_TOP };
+      const validator = await setting.validator.score(job);
+      const substitutes: PositionLogprobs[][] = [];
+      for (const engine of setting.substitutes ?? []) substitutes.push(await engine.score(job));
+      yield { item, answer: result, validator, substitutes };
     }
   }
 }

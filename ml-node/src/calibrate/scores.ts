@@ -7,6 +7,8 @@ import {
   distance,
   encodeArtifact,
   gumbelCheck,
+  likelihoodCheck,
+  likelihoodScore,
   type PositionValues,
   type Profile,
   positionValues,
@@ -15,7 +17,7 @@ import {
   scoreInference,
   type TokenLogit,
 } from "@karat/rules";
-import type { ModelInfo } from "../engine/engine.ts";
+import type { ModelInfo, PositionLogprobs } from "../engine/engine.ts";
 import { artifactPosition } from "../service/artifact.ts";
 import type { Run } from "./runs.ts";
 
@@ -26,7 +28,11 @@ export interface Evidence {
   artifact: readonly PositionValues[];
   artifactBytes: Uint8Array;
   validator: readonly (readonly TokenLogit[])[];
+  substitutes: readonly (readonly (readonly TokenLogit[])[])[];
 }
+
+const logitsOf = (positions: readonly PositionLogprobs[]): TokenLogit[][] =>
+  positions.map((entries) => entries.map(({ id, logprob }) => [id, logprob] as const));
 
 export function evidenceOf(run: Run, coding: ArtifactCoding, vocabularySize: number): Evidence {
   const positions = run.answer.positions.map((position) => artifactPosition(position, coding.k));
@@ -35,7 +41,8 @@ export function evidenceOf(run: Run, coding: ArtifactCoding, vocabularySize: num
     run,
     artifactBytes,
     artifact: decodeArtifact(artifactBytes, { length: positions.length, vocabularySize }).positions,
-    validator: run.validator.map((entries) => entries.map(({ id, logprob }) => [id, logprob] as const)),
+    validator: logitsOf(run.validator),
+    substitutes: (run.substitutes ?? []).map(logitsOf),
   };
 }
 
@@ -83,6 +90,8 @@ export interface HonestScores {
   distance: number;
   scan: number;
   gumbel: number;
+  /** Where there are substitutes to compare with, and tokens were drawn at all. */
+  likelihood?: number | undefined;
 }
 
 export interface Sigmas {
@@ -90,11 +99,22 @@ export interface Sigmas {
   sigmaLogit: number;
 }
 
-export function honestScores({ run, artifact, validator }: Evidence, { sigmaH, sigmaLogit }: Sigmas): HonestScores {
+export function honestScores(
+  { run, artifact, validator, substitutes }: Evidence,
+  { sigmaH, sigmaLogit }: Sigmas,
+): HonestScores {
   const ids = run.answer.tokenIds;
+  const params = run.item.sampling;
+  const drawn = substitutes.length > 0 && params.temperatureMicros > 0;
   const d = distance(artifact, ids, validator, sigmaH);
-  const g = gumbelCheck(run.item.sampling, run.item.seed, ids, validator, sigmaLogit);
-  return { length: ids.length, distance: d.mean, scan: d.scan, gumbel: g.score };
+  const g = gumbelCheck(params, run.item.seed, ids, validator, sigmaLogit);
+  return {
+    length: ids.length,
+    distance: d.mean,
+    scan: d.scan,
+    gumbel: g.score,
+    ...(drawn && { likelihood: likelihoodScore(likelihoodCheck({ params, ids, validator, substitutes })) }),
+  };
 }
 
 /** What a calibration fixes before it looks at any held-out run. */
@@ -106,6 +126,8 @@ export interface ProfileTerms {
   kvCache: string;
   settings: Profile["settings"];
   excluded: Profile["excluded"];
+  /** What an unseeded profile compares with; none for one whose tokens are bound to the seed. */
+  substitutes: readonly ModelInfo[];
 }
 
 /** `scores` must be by the sigmas of `terms`. */
@@ -136,6 +158,23 @@ export function buildProfile(info: ModelInfo, terms: ProfileTerms, scores: reado
         gumbel: sorted(own.map((score) => score.gumbel)),
       };
     }),
+    ...unseededOf(terms, scores),
+  };
+}
+
+/** Of fresh runs only: another set of substitutes gives other scores. */
+function unseededOf({ substitutes }: ProfileTerms, scores: readonly HonestScores[]): Pick<Profile, "unseeded"> {
+  if (substitutes.length === 0) return {};
+  return {
+    unseeded: {
+      substitutes: substitutes.map(({ id, weightsSha256 }) => ({ name: id, weightsSha256 })),
+      buckets: BUCKET_STARTS.map((from, index) => ({
+        from,
+        scores: sorted(
+          scores.filter(({ length }) => bucketIndex(length) === index).flatMap(({ likelihood }) => likelihood ?? []),
+        ),
+      })),
+    },
   };
 }
 
@@ -160,13 +199,14 @@ export function extendProfile(profile: Profile, terms: ProfileTerms, scores: rea
         gumbel: sorted([...bucket.gumbel, ...own.map((score) => score.gumbel)]),
       };
     }),
+    ...unseededOf(terms, scores),
   };
 }
 
 /** What a validator judges a run by. */
 export function scoreInputOf(
   profile: Profile,
-  { run, artifact, validator }: Evidence,
+  { run, artifact, validator, substitutes }: Evidence,
   stopTokenIds: ReadonlySet<number>,
 ): ScoreInput {
   const { answer, item } = run;
@@ -177,6 +217,7 @@ export function scoreInputOf(
     ids: answer.tokenIds,
     artifact,
     validator,
+    substitutes,
     finishReason: answer.finishReason,
     maxTokens: answer.maxTokens,
     stopTokenIds,

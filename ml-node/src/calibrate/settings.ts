@@ -1,4 +1,5 @@
 /** The numerical settings that honest nodes differ in, as far as one machine can vary them. */
+import { basename } from "node:path";
 import { isKaratError } from "@karat/common";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { createLlamaEngine, type LlamaEngineOptions } from "../engine/llama/llamaEngine.ts";
@@ -10,6 +11,8 @@ export interface Laboratory {
   /** The engine that the others are compared with. */
   reference: InferenceEngine;
   settings: Setting[];
+  /** What the answers of an unseeded profile are compared with. */
+  substitutes: readonly InferenceEngine[];
   /** Settings that this machine cannot run, and why: nothing is claimed about them. */
   missing: { what: string; reason: string }[];
   close(): Promise<void>;
@@ -77,6 +80,7 @@ export const EXCLUDED = [
 export async function openLaboratory(
   modelPath: string,
   id: string,
+  substitutePaths: readonly string[] = [],
   only: (name: string) => boolean = () => true,
 ): Promise<Laboratory> {
   const plans = [...SAME_CPU, ...OTHER_CPU].filter(({ name }) => only(name));
@@ -85,9 +89,10 @@ export async function openLaboratory(
     ...plans.flatMap(({ executor, validator }) => [executor, validator]),
   ]);
   const engines = new Map<EngineName, InferenceEngine>();
+  const substitutes: InferenceEngine[] = [];
   const missing: Laboratory["missing"] = [];
   const close = async (): Promise<void> => {
-    await Promise.all([...engines.values()].map((engine) => engine.close()));
+    await Promise.all([...engines.values(), ...substitutes].map((engine) => engine.close()));
   };
   try {
     const opening = [...names].map(async (name) => {
@@ -96,15 +101,18 @@ export async function openLaboratory(
     });
     const outcomes = await Promise.allSettled(opening);
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+    for (const path of substitutePaths) {
+      substitutes.push(await createLlamaEngine({ modelPath: path, id: basename(path, ".gguf"), contextSize: 1024 }));
+    }
     const settings: Setting[] = [];
     for (const { name, concurrency, share = 1, ...by } of plans) {
       const executor = engines.get(by.executor);
       const validator = engines.get(by.validator);
-      if (executor && validator) settings.push({ name, executor, validator, concurrency, share });
+      if (executor && validator) settings.push({ name, executor, validator, concurrency, share, substitutes });
       else missing.push({ what: name, reason: "this machine cannot run that build of the engine" });
     }
     const openThreaded = () => createLlamaEngine({ modelPath, id, contextSize: 1024, threads: 2 });
-    return { openThreaded, reference: engines.get("reference")!, settings, missing, close };
+    return { openThreaded, reference: engines.get("reference")!, settings, substitutes, missing, close };
   } catch (error) {
     await close();
     throw error;

@@ -11,6 +11,8 @@ export interface NodeContext {
   engine: InferenceEngine;
   /** Honest scores of the declared model; without one, scoring abstains. */
   profile: Profile | undefined;
+  /** Of the models that the profile names, where tokens are not bound to the seed. */
+  substitutes: readonly InferenceEngine[];
   artifact: ArtifactCoding;
   prefills: Prefills;
   metrics: NodeMetrics;

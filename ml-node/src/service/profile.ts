@@ -4,10 +4,12 @@ import { KaratError } from "@karat/common";
 import { ARTIFACT_STEPS, MAX_ALTERNATIVES, type Profile } from "@karat/rules";
 import { z } from "zod";
 
-const sorted = z
-  .array(z.number().min(0))
-  .max(1_000_000)
-  .refine((scores) => scores.every((score, i) => i === 0 || score >= scores[i - 1]!), "must be sorted");
+const sortedOf = (score: z.ZodNumber) =>
+  z
+    .array(score)
+    .max(1_000_000)
+    .refine((scores) => scores.every((each, i) => i === 0 || each >= scores[i - 1]!), "must be sorted");
+const sorted = sortedOf(z.number().min(0));
 
 const PROFILE = z.strictObject({
   version: z.literal(3),
@@ -34,6 +36,16 @@ const PROFILE = z.strictObject({
       gumbel: sorted,
     }),
   ),
+  unseeded: z
+    .strictObject({
+      substitutes: z
+        .array(
+          z.strictObject({ name: z.string().regex(/^[\w.-]+$/), weightsSha256: z.string().regex(/^[0-9a-f]{64}$/) }),
+        )
+        .max(4),
+      buckets: z.array(z.strictObject({ from: z.int().min(1), scores: sortedOf(z.number()) })),
+    })
+    .optional(),
 });
 
 /** The profile in a file; throws `invalid_profile` {path, problems}. */
@@ -45,7 +57,10 @@ export async function loadProfile(path: string): Promise<Profile> {
     throw new KaratError("invalid_profile", "the calibration profile cannot be read", { path }, cause);
   }
   const result = PROFILE.safeParse(parsed);
-  if (result.success) return result.data;
+  if (result.success) {
+    const { unseeded, ...rest } = result.data;
+    return { ...rest, ...(unseeded && { unseeded }) };
+  }
   throw new KaratError("invalid_profile", "the calibration profile is not valid", {
     path,
     problems: result.error.issues.slice(0, 5).map((issue) => `${issue.path.join(".")}: ${issue.message}`),

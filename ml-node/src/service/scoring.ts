@@ -11,11 +11,13 @@ import {
   gumbelCheck,
   inspectPositions,
   isRuleError,
+  likelihoodScore,
   type Profile,
   type Score,
   type ScoreInput,
   scorePool,
   sha256,
+  surprisalZ,
   type TokenLogit,
   valuesRoot,
   valuesWindows,
@@ -69,6 +71,8 @@ export interface ScoringContext {
   readonly engine: InferenceEngine;
   readonly profile: Profile | undefined;
   readonly prefills: Prefills;
+  /** Engines of the models that an unseeded profile names, in its order; none otherwise. */
+  readonly substitutes?: readonly InferenceEngine[];
 }
 
 /** First half of a blind check; where the verdict needs no artifact, that verdict. */
@@ -84,6 +88,7 @@ export async function prefillAnswer(
       entries.map((top, i) => artifactPosition(chosenOf(top, output.tokenIds[i]!), coding.k)),
     );
     const windows = valuesWindows(own, parts[0]!.coding);
+    // What is fixed with the commitment; it says nothing where tokens are not bound to the seed, and binds all the same.
     const margins = parts.map(({ profile, output, candidates, request: { sampling, seed, prefixIds } }) =>
       gumbelCheck(sampling, seed, output.tokenIds, candidates, profile.sigmaLogit, new Set(), prefixIds),
     );
@@ -120,7 +125,7 @@ export async function scoreAnswer(
 
 /** What the statistics are made of, or the verdict where the artifact is none. */
 function inputOf(engine: InferenceEngine, part: Seen<ScoreRequest>): ScoreInput | ScoreResult {
-  const { profile, output, validator, candidates, coding, maxTokens, request } = part;
+  const { profile, output, validator, candidates, substitutes, coding, maxTokens, request } = part;
   const { delivered } = request;
   if ("malformed" in delivered) return certainFail(`malformed_${delivered.malformed}`);
   const artifact = openArtifact(engine, request, delivered, coding);
@@ -134,6 +139,7 @@ function inputOf(engine: InferenceEngine, part: Seen<ScoreRequest>): ScoreInput 
     artifact: artifact.positions,
     validator,
     candidates,
+    substitutes,
     finishReason: output.finishReason,
     maxTokens,
     stopTokenIds: new Set(engine.vocabulary.stopTokenIds),
@@ -162,6 +168,8 @@ interface Seen<R extends PrefillRequest = PrefillRequest> {
   readonly validator: readonly (readonly TokenLogit[])[];
   /** What the sampler could choose from. */
   readonly candidates: readonly (readonly TokenLogit[])[];
+  /** The same of each named substitute. */
+  readonly substitutes: readonly (readonly (readonly TokenLogit[])[])[];
 }
 
 /** The output and those that are judged with it. What is impossible in one is so for all; pooled ones that say nothing are left out. */
@@ -183,7 +191,7 @@ async function lookAtAll<R extends PrefillRequest & { readonly pooled: readonly 
 
 /** All that can be seen without the artifact, or the verdict where that is enough. */
 async function lookAt<R extends PrefillRequest>(
-  { engine, profile, prefills }: ScoringContext,
+  { engine, profile, prefills, substitutes = [] }: ScoringContext,
   request: R,
   signal: AbortSignal | undefined,
 ): Promise<Seen<R> | ScoreResult> {
@@ -204,12 +212,20 @@ async function lookAt<R extends PrefillRequest>(
   const { constraint } = asked;
   const constrained = constraint && { constraint, maxTokens, prefixIds };
   const job = { promptIds, outputIds: output.tokenIds, top: VALIDATOR_TOP, ...(constrained ? { constrained } : {}) };
+  const choices = (of: Vocabulary, entries: readonly PositionLogprobs[]) =>
+    constrained ? candidatesOf(of, constrained, output.tokenIds, entries) : entries.map(logitsOf);
   const entries = await prefills.of(engine, job, signal);
   const validator = entries.map(logitsOf);
-  const candidates = constrained ? candidatesOf(engine.vocabulary, constrained, output.tokenIds, entries) : validator;
+  const candidates = choices(engine.vocabulary, entries);
   // Which tokens a constraint allows is no matter of numbers: no honest executor is off by one.
   if (candidates === "forbidden") return certainFail("constraint");
-  return { request, profile, output, coding: codingOf(profile), maxTokens, entries, validator, candidates };
+  const views: (readonly (readonly TokenLogit[])[])[] = [];
+  for (const substitute of substitutes) {
+    const view = choices(substitute.vocabulary, await prefills.of(substitute, job, signal));
+    if (view !== "forbidden") views.push(view);
+  }
+  const coding = codingOf(profile);
+  return { request, profile, output, coding, maxTokens, entries, validator, candidates, substitutes: views };
 }
 
 interface Behind {
@@ -321,7 +337,7 @@ function detailOf(vocabulary: Vocabulary, checked: Parameters<typeof inspectPosi
 }
 
 function resultOf(score: Score, profile: Profile): ScoreResult {
-  const { verdict, reason, pBucket, p, pDistance, pSampling, distance, sampling } = score;
+  const { verdict, reason, pBucket, p, pDistance, pSampling, distance, sampling, likelihood } = score;
   return {
     verdict,
     p_bucket: pBucket,
@@ -340,6 +356,11 @@ function resultOf(score: Score, profile: Profile): ScoreResult {
       meanMargin: sampling.meanMargin,
       gate: gateOf(profile.sigmaLogit),
       sigma: profile.sigmaH,
+      ...(likelihood && {
+        drawnPositions: likelihood.positions,
+        likelihoodScore: likelihoodScore(likelihood),
+        surprisalZ: surprisalZ(likelihood),
+      }),
     },
   };
 }

@@ -84,6 +84,7 @@ function modelOf({ model, weights }: NetworkPlan): {
   vocabularySize: number;
   quantization: string;
   number: number;
+  detectionMicros: number;
 } {
   const weightsHash = createHash("sha256")
     .update(readFileSync(modelFile(weights)))
@@ -95,5 +96,6 @@ function modelOf({ model, weights }: NetworkPlan): {
     vocabularySize: 2_048,
     quantization: weights.split("-").at(-1)!,
     number: 1,
+    detectionMicros: 0,
   };
 }

@@ -37,10 +37,21 @@ export interface Profile {
   /** Runs that were not used for the scores, and how many of them failed. */
   readonly heldOut: { readonly runs: number; readonly fails: number };
   readonly buckets: readonly ProfileBucket[];
+  /** Where executors choose tokens by themselves and not by the seed: what replaces G. */
+  readonly unseeded?: UnseededProfile;
+}
+
+export interface UnseededProfile {
+  /** The models that tokens are compared with, in the order of the scores: what a cheat would run instead. */
+  readonly substitutes: readonly { readonly name: string; readonly weightsSha256: string }[];
+  /** Honest scores of likelihood by length, as in the profile's buckets. */
+  readonly buckets: readonly { readonly from: number; readonly scores: readonly number[] }[];
 }
 
 /** Lengths, in tokens, from which each bucket begins. */
 export const BUCKET_STARTS = [1, 16, 32, 64, 128, 256] as const;
+
+const LEAST_RUNS = 20;
 
 /** Index of the bucket of an output's length. */
 export function bucketIndex(length: number): number {
@@ -53,10 +64,20 @@ export function bucketIndex(length: number): number {
 export function bucketOf(profile: Profile, length: number): ProfileBucket {
   const start = BUCKET_STARTS[bucketIndex(length)];
   const bucket = profile.buckets.find(({ from }) => from === start);
-  if (bucket === undefined || bucket.distance.length < 20) {
+  if (bucket === undefined || bucket.distance.length < LEAST_RUNS) {
     throw new RuleError("invalid_profile", "buckets", "too few honest runs of this length", { length });
   }
   return bucket;
+}
+
+/** Honest scores of likelihood for an output's length; throws `invalid_profile` where there are too few. */
+export function likelihoodScores({ buckets }: UnseededProfile, length: number): readonly number[] {
+  const start = BUCKET_STARTS[bucketIndex(length)];
+  const scores = buckets.find(({ from }) => from === start)?.scores ?? [];
+  if (scores.length < LEAST_RUNS) {
+    throw new RuleError("invalid_profile", "unseeded", "too few honest runs of this length", { length });
+  }
+  return scores;
 }
 
 /**

@@ -2,10 +2,12 @@
 
 import type { TokenLogit } from "../allowedSet.ts";
 import type { PositionValues } from "../artifact.ts";
+import { RuleError } from "../errors.ts";
 import type { SamplingParams } from "../samplingParams.ts";
 import { type DistanceStatistics, distance } from "./distance.ts";
 import { type GumbelStatistics, gateOf, gumbelCheck, joinSampling, LONGEST_UNIT } from "./gumbelCheck.ts";
-import { bucketOf, conformalP, leastP, type Profile } from "./profile.ts";
+import { joinLikelihood, type LikelihoodStatistics, likelihoodCheck, likelihoodScore } from "./likelihood.ts";
+import { bucketOf, conformalP, leastP, likelihoodScores, type Profile, type UnseededProfile } from "./profile.ts";
 
 export type FinishName = "stop" | "length" | "stop_sequence" | "cancelled";
 
@@ -23,6 +25,8 @@ export interface ScoreInput {
   readonly validator: readonly (readonly TokenLogit[])[];
   /** Of these, what the request's constraint lets the sampler choose from, biased; `validator` itself where there is no constraint. */
   readonly candidates?: readonly (readonly TokenLogit[])[];
+  /** Of each substitute that an unseeded profile names, what `candidates` is of the declared model. */
+  readonly substitutes?: readonly (readonly (readonly TokenLogit[])[])[];
   readonly finishReason: FinishName;
   /** Of the whole answer, prefix included. */
   readonly maxTokens: number;
@@ -40,6 +44,8 @@ export interface Score {
   readonly pSampling: number;
   readonly distance: DistanceStatistics;
   readonly sampling: GumbelStatistics;
+  /** Where tokens are not bound to the seed. */
+  readonly likelihood?: LikelihoodStatistics;
 }
 
 const NO_DISTANCE: DistanceStatistics = { positions: 0, mean: 0, scan: 0, peak: 0 };
@@ -73,7 +79,8 @@ export function scorePool(parts: readonly [ScoreInput, ...ScoreInput[]]): Score 
   const recorded = parts.flatMap((part) => part.artifact);
   const validator = parts.flatMap((part) => part.validator);
   const d = distance(recorded, ids, validator, profile.sigmaH);
-  const g = joinSampling(parts.map((part) => samplingOf(part, profile.sigmaLogit)));
+  const drawn = (part: ScoreInput): boolean => profile.unseeded !== undefined && part.params.temperatureMicros > 0;
+  const g = joinSampling(parts.filter((part) => !drawn(part)).map((part) => samplingOf(part, profile.sigmaLogit)));
   if (g.finishMargin > FINISH_GATES * gateOf(profile.sigmaLogit)) {
     return { ...certain("finish"), distance: d, sampling: g };
   }
@@ -84,18 +91,60 @@ export function scorePool(parts: readonly [ScoreInput, ...ScoreInput[]]): Score 
   const looks = Math.max(1, Math.ceil(d.positions / LONGEST_UNIT));
   const pScan = d.positions === 0 ? 1 : looks * conformalP(bucket.scan, d.scan, scale);
   const pDistance = Math.min(1, 2 * Math.min(pMean, pScan));
-  // Where a grammar left no choice there was nothing to see: compared is with honest runs of as many choices.
-  const choices = bucketOf(profile, Math.max(1, g.positions));
-  const pSampling = conformalP(choices.gumbel, g.score, GATES_PER_SCALE * gateOf(profile.sigmaLogit));
+  const seeded = seededP(profile, g);
+  const free = profile.unseeded && likelihoodP(profile.unseeded, parts.filter(drawn));
+  const looked = [seeded, free].filter((each) => each !== undefined && each.positions > 0) as readonly SamplingP[];
+  const pSampling = Math.min(1, ...looked.map((each) => looked.length * each.p));
   const p = Math.min(1, 2 * Math.min(pDistance, pSampling));
-  const numbers = { p, pBucket: bucketOfP(p), pDistance, pSampling, distance: d, sampling: g };
+  const numbers = { p, pBucket: bucketOfP(p), pDistance, pSampling, distance: d, sampling: g, ...free?.statistics };
   if (p <= profile.alphaFail) {
     return { ...numbers, verdict: "fail", reason: pSampling <= pDistance ? "sampling" : "distance" };
   }
-  if (g.positions < profile.minPositions) return { ...numbers, verdict: "abstain", reason: "short" };
+  if (looked.reduce((sum, { positions }) => sum + positions, 0) < profile.minPositions) {
+    return { ...numbers, verdict: "abstain", reason: "short" };
+  }
   // A check that no score could have failed is not a pass.
-  if (2 * leastP(choices.gumbel) > profile.alphaFail) return { ...numbers, verdict: "abstain", reason: "uncalibrated" };
+  if (looked.every(({ least }) => 2 * looked.length * least > profile.alphaFail)) {
+    return { ...numbers, verdict: "abstain", reason: "uncalibrated" };
+  }
   return { ...numbers, verdict: "pass", reason: "ok" };
+}
+
+interface SamplingP {
+  readonly positions: number;
+  readonly p: number;
+  /** The smallest that could have come out. */
+  readonly least: number;
+}
+
+/** Where a grammar left no choice there was nothing to see: compared is with honest runs of as many choices. */
+function seededP(profile: Profile, { positions, score }: GumbelStatistics): SamplingP {
+  const { gumbel } = bucketOf(profile, Math.max(1, positions));
+  return {
+    positions,
+    p: conformalP(gumbel, score, GATES_PER_SCALE * gateOf(profile.sigmaLogit)),
+    least: leastP(gumbel),
+  };
+}
+
+/** Undefined where nothing was drawn. */
+function likelihoodP(
+  unseeded: UnseededProfile,
+  parts: readonly ScoreInput[],
+): (SamplingP & { readonly statistics: { readonly likelihood: LikelihoodStatistics } }) | undefined {
+  if (parts.length === 0) return undefined;
+  const likelihood = joinLikelihood(
+    parts.map(({ params, ids, prefixIds = [], candidates, validator, substitutes = [] }) => {
+      if (substitutes.length !== unseeded.substitutes.length) {
+        throw new RuleError("invalid_profile", "unseeded", "the views of the named substitutes are missing");
+      }
+      return likelihoodCheck({ params, ids, prefixIds, validator: candidates ?? validator, substitutes });
+    }),
+  );
+  const scores = likelihoodScores(unseeded, Math.max(1, likelihood.positions));
+  // Markov's inequality: honest scores fall by one e for each nat at least.
+  const p = conformalP(scores, likelihoodScore(likelihood), 1);
+  return { positions: likelihood.positions, p, least: leastP(scores), statistics: { likelihood } };
 }
 
 const samplingOf = (part: ScoreInput, sigmaLogit: number): GumbelStatistics =>

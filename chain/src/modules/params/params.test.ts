@@ -12,6 +12,7 @@ const model = params.Model.toJSON({
   vocabularySize: 32_000,
   quantization: "f16",
   number: 0,
+  detectionMicros: 0,
 });
 
 describe("ranges", () => {

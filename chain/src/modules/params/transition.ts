@@ -115,6 +115,7 @@ export function validateModel(model: params.Model): void {
     [model.contextLength > 0, "context_length must be positive"],
     [model.vocabularySize > 0, "vocabulary_size must be positive"],
     [model.number <= MAX_MODEL_NUMBER, `number may be ${MAX_MODEL_NUMBER} at most`],
+    [model.detectionMicros <= 1_000_000, "detection_micros must be at most 1000000"],
     [model.quantization.length > 0 && model.quantization.length <= 32, "quantization must have 1 to 32 characters"],
   ];
   const broken = checks.filter(([holds]) => !holds).map(([, rule]) => rule);

@@ -32,6 +32,7 @@ beforeEach(() => {
       vocabularySize: 64,
       quantization: "f16",
       number: 0,
+      detectionMicros: 0,
     });
   }
   module = createParticipantModule({

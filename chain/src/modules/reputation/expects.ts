@@ -4,6 +4,7 @@ import type { Context } from "../../app/module.ts";
 
 export interface Params {
   get(ctx: Context): params.Params;
+  model(ctx: Context, id: string): params.Model | undefined;
 }
 
 export interface Participants {

@@ -27,6 +27,7 @@ export function checkingRates(deps: ReputationDeps, ctx: Context): (operator: st
     const row = readReputation(ctx, operator, model, epoch.number);
     // Every active pair is checked at least once an epoch; whoever is under suspicion, always.
     if (row.inferencesThisEpoch === 0n || readStanding(ctx, operator).state !== StandingState.GOOD) return ALWAYS;
+    const detectionMicros = deps.params.model(ctx, model)?.detectionMicros ?? 0;
     const collateral = deps.participants.byOperator(ctx, operator)?.collateral ?? 0n;
     return checkingRateMicros({
       reputation: row.valueMicros,
@@ -36,6 +37,7 @@ export function checkingRates(deps: ReputationDeps, ctx: Context): (operator: st
       collateral: (collateral * BigInt(params.slashBps)) / BPS,
       gainPerInference: params.gainPerInference,
       floorMicros: params.checkingFloorMicros,
+      ...(detectionMicros > 0 && { detectionMicros }),
     });
   };
 }

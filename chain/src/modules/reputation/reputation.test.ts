@@ -208,6 +208,17 @@ describe("the checking rate", () => {
     expect(rateOf()).toBe(1_000_000);
   });
 
+  test("is higher for a model of which a check finds less", () => {
+    pass(1_000_000n);
+    for (let i = 0; i < 2; i++) network.reputation.finished(ctx(), executor(), MODEL);
+    const before = rateOf();
+    const model = network.params.model(ctx(), MODEL)!;
+    network.params.setModel(ctx(), { ...model, detectionMicros: 95_000 });
+    expect(rateOf()).toBeGreaterThanOrEqual(2 * before);
+    network.params.setModel(ctx(), { ...model, detectionMicros: 950_000 });
+    expect(rateOf()).toBe(before);
+  });
+
   test("falls with reputation, not with time", () => {
     network.reputation.finished(ctx(), executor(), MODEL);
     for (let i = 0; i < 50; i++) network.epochs.next();

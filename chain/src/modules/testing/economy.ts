@@ -35,6 +35,7 @@ export class TestEconomy {
       vocabularySize: 64,
       quantization: "f16",
       number: 0,
+      detectionMicros: 0,
     });
     const entries = names.map((name) => participant.Participant.fromPartial(registrationOf(name)));
     this.participants.initGenesis!(chain.ctx, {

@@ -85,6 +85,7 @@ export class TestNetwork {
       vocabularySize: 1000,
       quantization: "f16",
       number: 0,
+      detectionMicros: 0,
     });
     const { address, publicKey } = this.client;
     this.accounts.set(chain.ctx, { ...this.accounts.ensure(chain.ctx, address), publicKey });

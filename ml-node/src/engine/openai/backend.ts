@@ -12,12 +12,12 @@ export type ServerKind = "vllm" | "sglang" | "llama-server";
 
 /** What a kind of server can do, as the README's table says. */
 export interface Capabilities {
-  /** How the seed decides the tokens: one call for each token, or a plug-in inside the server. */
-  readonly generation: "call_per_token" | "plugin";
+  /** How the seed decides the tokens: one call for each token, or a plug-in inside the server; `server`: it does not. */
+  readonly generation: "call_per_token" | "plugin" | "server";
   /** How an answer is scored. */
   readonly scoring: "one_prefill" | "call_per_token";
-  /** D: distance of log-probabilities. G: seed-bound tokens. */
-  readonly checks: readonly ("D" | "G")[];
+  /** D: distance of log-probabilities. G: seed-bound tokens. S: likelihood of tokens that the server has chosen. */
+  readonly checks: readonly ("D" | "G" | "S")[];
 }
 
 /** A server that serves one model. All log-probabilities are raw: over the whole vocabulary, before temperature. */
@@ -41,7 +41,7 @@ export interface Backend {
     top: number,
     signal?: AbortSignal,
   ): Promise<TokenLogprob[][]>;
-  /** A whole answer in one call, each token the one that the seed demands; only with the capability `plugin`. */
+  /** A whole answer in one call, each token the one that the seed demands where a plug-in sees to it; where the server chooses, by a plug-in or by itself. */
   generate?(job: GenerateJob, stopTokenIds: readonly number[], signal?: AbortSignal): AsyncIterable<GeneratedToken>;
 }
 
@@ -51,6 +51,8 @@ export interface ServerAddress {
   readonly apiKey?: string;
   /** The server's name of the model; default: the only one it lists. */
   readonly serverModel?: string;
+  /** Lets the server choose the tokens by itself; for models with an unseeded profile. */
+  readonly serverSamples?: boolean;
 }
 
 const REQUEST_TIMEOUT_MS = 120_000;

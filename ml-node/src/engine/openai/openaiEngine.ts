@@ -51,6 +51,12 @@ export interface OpenAiEngine extends InferenceEngine {
  */
 export async function createOpenAiEngine(options: OpenAiEngineOptions): Promise<OpenAiEngine> {
   const backend = await detect(options);
+  if (options.serverSamples && backend.capabilities.generation !== "server") {
+    throw new KaratError("engine_unsupported", "this inference server cannot choose tokens in a way that is checked", {
+      reason: `${backend.kind} is asked for each token`,
+      remedy: "leave out --server-samples",
+    });
+  }
   const files = await readModelFiles(options.modelPath, options.weightsSha256);
   return new HttpEngine(options, backend, files);
 }

@@ -3,7 +3,7 @@
  * (`ml-node/vllm`) a whole answer is one call, without it each token is one.
  */
 import { KaratError } from "@karat/common";
-import { DEFAULT_SAMPLING, type SamplingParams, sample } from "@karat/rules";
+import { DEFAULT_SAMPLING, MICROS, type SamplingParams, sample } from "@karat/rules";
 import type { GeneratedToken, GenerateJob, TokenLogprob } from "../engine.ts";
 import { type Backend, type ServerAddress, sorted, unexpected, Wire } from "./backend.ts";
 
@@ -34,7 +34,7 @@ export async function connectVllm(address: ServerAddress): Promise<Backend | und
   const served = data.find(({ id }) => address.serverModel === undefined || id === address.serverModel);
   if (served?.max_model_len === undefined) throw unsupported("it does not serve this model", "check --server-model");
   const server = new Vllm(wire, served.id, served.max_model_len, `vllm ${version.version}`);
-  await server.probe();
+  await server.probe(address.serverSamples === true);
   return server;
 }
 
@@ -55,12 +55,17 @@ class Vllm implements Backend {
     this.build = build;
   }
 
-  /** Finds out whether enough log-probabilities are reported, and whether a seed decides. */
-  async probe(): Promise<void> {
+  /** Finds out whether enough log-probabilities are reported, and whether a seed decides, where it shall. */
+  async probe(serverSamples: boolean): Promise<void> {
     const top = await this.next([0], NEEDED_LOGPROBS).catch((error: unknown) => {
       if (!(error instanceof KaratError) || error.code !== "engine_refused") throw error;
       throw unsupported("it reports too few log-probabilities", `start vLLM with --max-logprobs ${NEEDED_LOGPROBS}`);
     });
+    if (serverSamples) {
+      this.capabilities = { ...this.capabilities, generation: "server", checks: ["D", "S"] };
+      this.generate = (job, stopTokenIds, signal) => this.#generate(job, drawn(job), stopTokenIds, signal);
+      return;
+    }
     const params: SamplingParams = { ...DEFAULT_SAMPLING, temperatureMicros: 2_000_000 };
     const logits = top.map(({ id, logprob }) => [id, logprob] as const);
     for (let i = 0; i < PROBES; i++) {
@@ -69,7 +74,10 @@ class Vllm implements Backend {
       if (choices[0]?.token_ids?.[0] !== sample(params, seed, 0, logits)) return;
     }
     this.capabilities = { ...this.capabilities, generation: "plugin" };
-    this.generate = (job, stopTokenIds, signal) => this.#generate(job, stopTokenIds, signal);
+    this.generate = (job, stopTokenIds, signal) => {
+      const { sampling, seed, prefixIds = [] } = job;
+      return this.#generate(job, seeded(sampling, seed, prefixIds.length), stopTokenIds, signal);
+    };
   }
 
   async tokenize(text: string, signal?: AbortSignal): Promise<number[]> {
@@ -101,12 +109,13 @@ class Vllm implements Backend {
   }
 
   async *#generate(
-    { promptIds, prefixIds = [], maxTokens, sampling, seed, top }: GenerateJob,
+    { promptIds, prefixIds = [], maxTokens, top }: GenerateJob,
+    choosing: object,
     stopTokenIds: readonly number[],
     signal?: AbortSignal,
   ): AsyncGenerator<GeneratedToken> {
     const body = this.#body([...promptIds, ...prefixIds], {
-      ...seeded(sampling, seed, prefixIds.length),
+      ...choosing,
       max_tokens: maxTokens - prefixIds.length,
       stop_token_ids: stopTokenIds,
       // One at least, so that the chosen token's own is among them.
@@ -142,6 +151,17 @@ const seeded = (sampling: SamplingParams, seed: Uint8Array, position: number): o
     karat_sampling: JSON.stringify(sampling),
     karat_position: position,
   },
+});
+
+/** What vLLM's own sampler reads. The seed only makes a repetition alike: nobody can check it. */
+const drawn = ({ sampling, seed }: GenerateJob): object => ({
+  temperature: sampling.temperatureMicros / MICROS,
+  top_k: sampling.topK,
+  top_p: sampling.topPMicros / MICROS,
+  min_p: sampling.minPMicros / MICROS,
+  frequency_penalty: sampling.frequencyPenaltyMicros / MICROS,
+  presence_penalty: sampling.presencePenaltyMicros / MICROS,
+  seed: Buffer.from(seed).readUInt32BE(),
 });
 
 const entriesOf = (position: Position): TokenLogprob[] =>

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { isKaratError } from "@karat/common";
+import { isKaratError, sha256, utf8 } from "@karat/common";
 import type { SamplingParams } from "@karat/rules";
 import { DEFAULT_SAMPLING } from "@karat/rules";
 import { collect } from "../../../collect.ts";
@@ -44,7 +44,7 @@ export function serveVllm(engine: InferenceEngine, { maxLogprobs, plugin }: Vllm
   });
 }
 
-/** Greedy, unless the plug-in is there and the request asks for it. */
+/** By the server's own sampler, unless the plug-in is there and the request asks for it. */
 function vllmJob(body: Body, plugin: boolean) {
   const prompt = body.prompt as number[];
   const xargs = (plugin ? body.vllm_xargs : undefined) as Record<string, string | number> | undefined;
@@ -53,11 +53,23 @@ function vllmJob(body: Body, plugin: boolean) {
     promptIds: prompt.slice(0, prompt.length - given),
     prefixIds: prompt.slice(prompt.length - given),
     maxTokens: Number(body.max_tokens) + given,
-    sampling: xargs
-      ? (JSON.parse(String(xargs.karat_sampling)) as SamplingParams)
-      : { ...DEFAULT_SAMPLING, temperatureMicros: 0 },
-    seed: xargs ? Buffer.from(String(xargs.karat_seed), "hex") : new Uint8Array(32),
+    sampling: xargs ? (JSON.parse(String(xargs.karat_sampling)) as SamplingParams) : ownSampling(body),
+    seed: xargs ? Buffer.from(String(xargs.karat_seed), "hex") : sha256(utf8(`server ${Number(body.seed ?? 0)}`)),
     top: Number(body.logprobs ?? 1),
+  };
+}
+
+const micros = (value: unknown, otherwise: number): number => Math.round(Number(value ?? otherwise) * 1_000_000);
+
+function ownSampling(body: Body): SamplingParams {
+  return {
+    ...DEFAULT_SAMPLING,
+    temperatureMicros: micros(body.temperature, 1),
+    topPMicros: micros(body.top_p, 1),
+    minPMicros: micros(body.min_p, 0),
+    topK: Number(body.top_k ?? DEFAULT_SAMPLING.topK),
+    frequencyPenaltyMicros: micros(body.frequency_penalty, 0),
+    presencePenaltyMicros: micros(body.presence_penalty, 0),
   };
 }
 
