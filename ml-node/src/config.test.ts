@@ -28,9 +28,14 @@ describe("readConfig", () => {
       apiKey: "k",
       weightsSha256: hash,
     });
+    expect(readConfig(["--server", "http://127.0.0.1:8000", "--server-samples", "yes"], {}).server).toMatchObject({
+      serverSamples: true,
+    });
     for (const [bad, option] of [
       [["--server", "127.0.0.1:8000"], "server"],
       [["--server-key", "k"], "server"],
+      [["--server-samples", "yes"], "server"],
+      [["--server", "http://127.0.0.1:8000", "--server-samples", "perhaps"], "server-samples"],
       [["--server", "http://127.0.0.1:8000", "--weights-sha256", "AB"], "weights-sha256"],
     ] as const) {
       expect(() => readConfig(bad, {}), bad.join(" ")).toThrow(expect.objectContaining({ data: { option } }));

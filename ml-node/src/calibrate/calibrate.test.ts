@@ -142,7 +142,7 @@ test("extending keeps what was there, sorted, and certifies nothing by itself", 
 });
 
 describe("statement", () => {
-  const terms = { claim: 1e-3, seed: 1, bytesPerToken: 5.6, threadPositions: 60, missing: [] };
+  const terms = { outPath: "out.json", claim: 1e-3, seed: 1, bytesPerToken: 5.6, threadPositions: 60, missing: [] };
   const of = (runs: number, fails: number) =>
     statementOf(
       { ...profile, heldOut: { runs, fails } },

@@ -1,10 +1,13 @@
 /** What a calibration certifies, in words and numbers, versioned with the profile. */
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { gateOf, leastP, type Profile } from "@karat/rules";
 import { CONFIDENCE, runsFor, upperBound } from "./bound.ts";
 import type { Row } from "./journal.ts";
 
 export interface StatementTerms {
+  /** Where the profile lies; the plot is beside it. */
+  outPath: string;
   claim: number;
   seed: number;
   bytesPerToken: number;
@@ -63,6 +66,7 @@ Written by \`ml-node/src/calibrate/main.ts\` on ${new Date().toISOString().slice
 | record | ${profile.k} values a position, step ${profile.step}: ${terms.bytesPerToken.toFixed(2)} bytes a token |
 | σ of a recorded value | ${profile.sigmaH} nat |
 | σ of a logit; gate of G | ${profile.sigmaLogit}; ${gateOf(profile.sigmaLogit).toPrecision(3)} nat |
+| tokens | ${tokensOf(profile)} |
 
 The held-out requests follow from the SHA-256 of the finished profile (thresholds, α and all): nobody could have seen them while anything was
 still to be chosen. They were tried once.
@@ -91,9 +95,16 @@ ${bucketRows.join("\n")}
 
 ${outside.length === 0 ? "Nothing that was tried." : outside.join("\n")}
 
-![Scores of honest runs and the thresholds](${profile.model}.svg)
+![Scores of honest runs and the thresholds](${basename(terms.outPath, ".json")}.svg)
 `;
   return { text, bound, certified };
+}
+
+function tokensOf({ unseeded }: Profile): string {
+  if (unseeded === undefined) return "bound to the seed (G)";
+  const runs = unseeded.buckets.reduce((sum, { scores }) => sum + scores.length, 0);
+  const names = unseeded.substitutes.map(({ name }) => name).join(", ");
+  return `chosen by the executor: likelihood against ${names} and other temperatures, ${runs} runs`;
 }
 
 /** 0.00063 → "6.3·10⁻⁴". */
