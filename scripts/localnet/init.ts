@@ -14,7 +14,7 @@ await runScript(async () => {
   if (readPlan(dir)) return print(`${dir} holds a network already`);
   const plan = makePlan(dir, options);
   // Containers reach each other by service name.
-  await writeGenesis(dir, plan, (participant) => `http://api-${participant.index}:8080`);
+  await writeGenesis(dir, plan, {}, (participant) => `http://api-${participant.index}:8080`);
   for (const { index, address } of plan.participants)
     writeFileSync(join(dir, "keys", `operator-${index}.address`), address);
   // ML nodes and admin ports that listen beyond their own container ask for it.

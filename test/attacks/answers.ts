@@ -3,7 +3,7 @@ import { launder } from "../../ml-node/src/attack/attack.ts";
 import type { Run } from "../../ml-node/src/calibrate/runs.ts";
 import type { InferenceEngine } from "../../ml-node/src/engine/engine.ts";
 import { type Attack, attack, cooler } from "./attack.ts";
-import { splicing, withPrompt, withSampling, withSeed } from "./executors.ts";
+import { grinding, splicing, withPrompt, withSampling, withSeed } from "./executors.ts";
 import { type Lab, rescored, type TrialOptions } from "./lab.ts";
 import { randomFrom } from "./random.ts";
 
@@ -17,6 +17,16 @@ const sampling = [
   ),
   attack({ id: "A8", name: "another seed", tokens: 16, promise: 0.95, quick: true }, (lab) =>
     withSeed(lab.declared, new Uint8Array(32).fill(8)),
+  ),
+  attack(
+    {
+      id: "A8",
+      name: "the likeliest of the mini model's answers from 8 seeds, laundered",
+      tokens: 32,
+      promise: 0.95,
+      slow: true,
+    },
+    (lab) => grinding(lab.declared, lab.mini, 8),
   ),
   attack(
     { id: "A17", name: "a cached answer: same prompt, seed of another inference", tokens: 64, promise: 0.95 },

@@ -1,7 +1,8 @@
 /** A seeded part of the attack suite on the real engine, against a small part of the time: a regression gate, not a measurement. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Lab, openLab } from "./lab.ts";
-import { outcomeOf } from "./report.ts";
+import { RATE_ATTACKS } from "./rates.ts";
+import { outcomeOf, rateKept } from "./report.ts";
 import { ATTACKS } from "./suite.ts";
 
 const RUNS = 12;
@@ -25,6 +26,17 @@ describe("attacks on the model", () => {
       const { runs, atOnePercent } = outcomeOf(attack, await attack.run(lab, attack.slow ? SLOW_RUNS : RUNS, 41));
       // One of a dozen may slip through where 95 % are promised.
       expect(atOnePercent).toBeGreaterThanOrEqual(Math.floor((attack.promise ?? 0) * runs) - 1);
+    },
+  );
+});
+
+describe("cheats that are no answers", () => {
+  test.each(RATE_ATTACKS.map((attack) => [`${attack.id} ${attack.name}: ${attack.counted}`, attack] as const))(
+    "%s",
+    async (_, { id, name, counted, honest = false, promise, factor = 1, run }) => {
+      const runs = factor * SLOW_RUNS;
+      const rate = { id, name, counted, honest, ...(promise !== undefined && { promise }), runs, measured: "" };
+      expect(rateKept({ ...rate, found: await run(runs, lab) })).toBe(true);
     },
   );
 });

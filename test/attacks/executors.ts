@@ -1,6 +1,6 @@
 /** Executors that cheat, and some that only look like it, behind the interface of an honest engine. */
 import { margin, type SamplingParams, sample, type TokenLogit } from "@karat/rules";
-import { generatingBy } from "../../ml-node/src/attack/attack.ts";
+import { generatingBy, launder } from "../../ml-node/src/attack/attack.ts";
 import type {
   GeneratedToken,
   GenerateJob,
@@ -19,6 +19,23 @@ export const withSampling = (
 /** Samples from another seed: a cached answer, a seed ground for, no seed at all. */
 export const withSeed = (declared: InferenceEngine, seed: Uint8Array): InferenceEngine =>
   generatingBy(declared, (job, signal) => declared.generate({ ...job, seed }, signal));
+
+/** Of answers from several seeds the one that the declared model takes for the likeliest: a seed ground for, without knowing what the true one demands. */
+export const grinding = (declared: InferenceEngine, engine: InferenceEngine, seeds: number): InferenceEngine =>
+  generatingBy(declared, async function* (job) {
+    let best: GeneratedToken[] = [];
+    let most = Number.NEGATIVE_INFINITY;
+    for (let n = 0; n < seeds; n++) {
+      const tokens: GeneratedToken[] = [];
+      for await (const each of launder(declared, engine).generate({ ...job, seed: new Uint8Array(32).fill(n + 1) })) {
+        tokens.push(each);
+      }
+      const mean = tokens.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, tokens.length);
+      if (tokens.length < best.length || (tokens.length === best.length && mean <= most)) continue;
+      [best, most] = [tokens, mean];
+    }
+    yield* best;
+  });
 
 /** Reads only part of the prompt. */
 export const withPrompt = (

@@ -16,6 +16,9 @@ import { type PeerScore, peerScore } from "./peer.ts";
 
 const models = new URL("../../models/", import.meta.url).pathname;
 
+/** Of the declared model. */
+export const PROFILE = `${models}profiles/karat-tiny-f16.json`;
+
 export interface Lab {
   declared: InferenceEngine;
   /** The same model by the kernels of an older CPU and in small batches: the noisiest honest counterpart. */
@@ -49,7 +52,7 @@ export async function openLab(): Promise<Lab> {
     open(fewer),
   ] as const);
   const [declared, noisy, q8, q4, mini, kv8, shallow] = opened;
-  const profile = await loadProfile(`${models}profiles/karat-tiny-f16.json`);
+  const profile = await loadProfile(PROFILE);
   const close = async (): Promise<void> => {
     await Promise.all(opened.map((engine) => engine.close()));
     await rm(folder, { recursive: true, force: true });

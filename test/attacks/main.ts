@@ -1,23 +1,21 @@
 /**
  * `node test/attacks/main.ts --full [--only A14,A15] [--runs 100] [--out docs]`: the whole suite on the real engine, or the attacks
  * named. Writes what was measured to verification/outcomes.json (rows of other attacks stay as they are), and from it verification.md and
- * its plots; without --full only the subset that runs with every change, printed. Exit code 1 when a promise is not kept.
+ * its plots; without --full only the subset that runs with every change, printed; with --page alone only page and plots anew. Exit code 1 when a promise is not kept.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { loadProfile } from "../../ml-node/src/service/profile.ts";
 import type { Attack } from "./attack.ts";
-import { type Lab, openLab, trials } from "./lab.ts";
-import { pageOf } from "./page.ts";
-import { detectionPlot } from "./plot.ts";
-import { kept, type Outcome, outcomeOf, type PeerThresholds, peerThresholds } from "./report.ts";
+import { type Lab, openLab, PROFILE, trials } from "./lab.ts";
+import { kept, measuredHere, type Outcome, outcomeOf, type PeerThresholds, peerThresholds } from "./report.ts";
+import { readRows, writePage, writeRows } from "./results.ts";
 import { ATTACKS } from "./suite.ts";
 
 const { values } = parseArgs({
   options: {
     full: { type: "boolean", default: false },
     only: { type: "string" },
+    page: { type: "boolean", default: false },
     runs: { type: "string", default: "100" },
     out: { type: "string", default: new URL("../../docs", import.meta.url).pathname },
   },
@@ -31,8 +29,12 @@ const SEED = 20_261_121;
 const only = values.only?.split(",");
 const known = new Set(ATTACKS.map(({ id }) => id));
 for (const id of only ?? []) if (!known.has(id)) throw new Error(`--only: some of ${[...known].join(", ")}`);
-const measured = `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model ?? "unknown processor"}`;
+const measured = measuredHere();
 
+if (values.page) {
+  writePage(values.out, await loadProfile(PROFILE));
+  process.exit();
+}
 const lab = await openLab();
 const outcomes: Outcome[] = [];
 try {
@@ -63,23 +65,9 @@ async function measure(attack: Attack, thresholds: Map<number, PeerThresholds>):
 }
 
 function write(fresh: readonly Outcome[], { profile }: Lab): void {
-  const folder = join(values.out, "verification");
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, "outcomes.json");
   const keyOf = ({ id, name, tokens }: Pick<Outcome, "id" | "name" | "tokens">): string => `${id} ${name} ${tokens}`;
-  const before = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Outcome[]) : [];
-  const latest = new Map([...before, ...fresh].map((outcome) => [keyOf(outcome), outcome]));
+  const latest = new Map([...readRows<Outcome>(values.out, "outcomes"), ...fresh].map((row) => [keyOf(row), row]));
   const all = ATTACKS.flatMap((attack) => latest.get(keyOf(attack)) ?? []);
-  writeFileSync(path, `[\n${all.map((outcome) => JSON.stringify(outcome)).join(",\n")}\n]\n`);
-  const plot = (file: string, title: string, ids: readonly string[]): void =>
-    writeFileSync(
-      join(folder, file),
-      detectionPlot(
-        title,
-        all.filter(({ id }) => ids.includes(id)),
-      ),
-    );
-  plot("run-by.svg", "Answers run by a substitute", ["A1", "A2"]);
-  plot("laundered.svg", "Answers laundered through one prefill of the declared model", ["A3"]);
-  writeFileSync(join(values.out, "verification.md"), pageOf(all, profile));
+  writeRows(values.out, "outcomes", all);
+  writePage(values.out, profile);
 }

@@ -1,10 +1,10 @@
 /** The page of results. */
 import type { Profile } from "@karat/rules";
 import { upperBound } from "../../ml-node/src/calibrate/bound.ts";
-import { kept, type Outcome } from "./report.ts";
+import { kept, type Outcome, type Rate, rateKept } from "./report.ts";
 import { wilson } from "./wilson.ts";
 
-export function pageOf(outcomes: readonly Outcome[], profile: Profile): string {
+export function pageOf(outcomes: readonly Outcome[], rates: readonly Rate[], profile: Profile): string {
   const days = [...new Set(outcomes.flatMap(({ measured }) => measured ?? []))];
   const rowOf = (outcome: Outcome): string => row(outcome, days);
   const cheats = outcomes.filter(({ honest }) => !honest);
@@ -40,10 +40,19 @@ ${cheats.map(rowOf).join("\n")}
 |---|---|---|---|---|
 ${honest.map(({ id, name, tokens, runs: n, failed }) => `| ${id} | ${name} | ${tokens ?? "–"} | ${n} | ${rate(failed, n)} |`).join("\n")}
 
+## Cheats that are no answers
+
+Written by \`node test/attacks/ratesMain.ts\`: on the chain's modules (A13, A18) and on the real engine (values of validators, A24), with 95 % Wilson intervals.
+
+| | who | trials | of them | | promise |
+|---|---|---|---|---|---|
+${rates.map(rateRow).join("\n")}
+
 ## Elsewhere
 
-A13, A18, A19: \`test/attacks/protocol.test.ts\`, on the chain's modules. A24 (and A15, A16 through the whole service): \`ml-node/src/service/scoring.test.ts\`, on the real engine. A20 and
-the economics: \`node test/attacks/simulation/main.ts\`, [results](verification/simulation.md). Whole networks with a cheating participant: \`test/e2e/cheat.test.ts\`.
+A13, A18, A19 step by step: \`test/attacks/protocol.test.ts\`, on the chain's modules; cartels: \`test/attacks/collusion.test.ts\`. A15, A16, A24 through the whole service: \`ml-node/src/service/scoring.test.ts\`, on the real engine. A20 and
+the economics: \`node test/attacks/simulation/main.ts\`, [results](verification/simulation.md). Whole networks with a cheating
+participant: \`test/e2e/cheat.test.ts\`, with a validator that computes nothing: \`test/e2e/lazy.test.ts\`.
 `;
 }
 
@@ -53,6 +62,13 @@ function row(outcome: Outcome, days: readonly string[]): string {
   const share = (hits: number | undefined): string => (hits === undefined ? "–" : percent(hits / runs));
   const promised = promise === undefined ? "" : `≥ ${promise * 100} %${kept(outcome) ? "" : " **missed**"}`;
   return `| ${id} | ${name} | ${tokens ?? "–"} | ${runs} | ${rate(atOnePercent, runs)} | ${percent(failed / runs)} | ${share(outcome.peer)} | ${share(outcome.peer2026)} | ${promised} | ${outcome.measured === undefined ? "" : letter(days.indexOf(outcome.measured))} |`;
+}
+
+function rateRow(measured: Rate): string {
+  const { id, name, counted, honest, promise, runs, found } = measured;
+  const promised =
+    promise === undefined ? "" : `${honest ? "≤" : "≥"} ${promise * 100} %${rateKept(measured) ? "" : " **missed**"}`;
+  return `| ${id} | ${name} | ${runs} | ${counted} | ${rate(found, runs)} | ${promised} |`;
 }
 
 function rate(hits: number, runs: number): string {

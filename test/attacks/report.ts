@@ -1,5 +1,6 @@
 /** Rates of a set of trials, of ours and of the nearest peer's metric. */
 
+import { cpus } from "node:os";
 import type { Attack } from "./attack.ts";
 import type { Trial } from "./lab.ts";
 
@@ -23,6 +24,26 @@ export interface Outcome {
   /** Day and processor. */
   measured?: string;
 }
+
+/** Trials of an attack that is no answer of a model. */
+export interface Rate {
+  id: string;
+  name: string;
+  counted: string;
+  honest: boolean;
+  promise?: number;
+  runs: number;
+  found: number;
+  /** Day and processor. */
+  measured: string;
+}
+
+export const rateKept = ({ honest, promise, runs, found }: Rate): boolean =>
+  promise === undefined || (honest ? found <= promise * runs : found >= promise * runs);
+
+/** Day and processor, as rows name them. */
+export const measuredHere = (): string =>
+  `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model ?? "unknown processor"}`;
 
 export interface PeerThresholds {
   distance: number;

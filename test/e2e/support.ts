@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChainClient } from "@karat/client";
+import type { params } from "@karat/proto";
 import OpenAI from "openai";
 import { freePortBase, rpcOf } from "../../scripts/localnet/lib/layout.ts";
 import { Network } from "../../scripts/localnet/lib/network.ts";
@@ -17,11 +18,14 @@ export interface TestNetwork {
 }
 
 /** A whole network in a temporary directory on free ports; `close` ends its processes by pid. */
-export async function startNetwork(...flags: string[]): Promise<TestNetwork> {
+export const startNetwork = (...flags: string[]): Promise<TestNetwork> => startNetworkWith({}, ...flags);
+
+/** The same with other chain parameters. */
+export async function startNetworkWith(change: Partial<params.Params>, ...flags: string[]): Promise<TestNetwork> {
   const dir = mkdtempSync(join(tmpdir(), "karat-e2e-"));
   const options = readOptions(["--dir", dir, "--block-time-ms", "300", ...flags]);
   const portBase = await freePortBase(options.participants);
-  const network = await Network.create({ ...options, portBase });
+  const network = await Network.create({ ...options, portBase }, change);
   try {
     await network.start(() => undefined);
   } catch (error) {

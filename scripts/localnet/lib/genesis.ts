@@ -10,6 +10,7 @@ import {
   writeHomeGenesis,
 } from "@karat/chain";
 import { publicKeyOf } from "@karat/common";
+import type { params } from "@karat/proto";
 import type { Profile } from "@karat/rules";
 import { upperBound } from "../../../ml-node/src/calibrate/bound.ts";
 import { chainHome, modelFile, type NetworkPlan, type ParticipantPlan, profileFile, readKey, url } from "./layout.ts";
@@ -27,6 +28,7 @@ const PRICE = { inputPrice: 2n, outputPrice: 10n };
 export async function writeGenesis(
   dir: string,
   plan: NetworkPlan,
+  change: Partial<params.Params> = {},
   urlOf: (participant: ParticipantPlan) => string = (participant) => url(participant.ports.api),
 ): Promise<{ readonly nodeIds: readonly string[] }> {
   const homes = plan.chains.map(({ index }) => chainHome(dir, index));
@@ -42,6 +44,7 @@ export async function writeGenesis(
       ...(plan.chains.length === 1 && { signedBlocksWindow: 0n }),
       // What the profile certifies: the chain's bets may not be bolder.
       alphaMicros: Math.max(LOCALNET_PARAMS.alphaMicros, certifiedMicros(plan.weights)),
+      ...change,
     },
     models: [modelOf(plan)],
     accounts: [

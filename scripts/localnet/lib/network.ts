@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { params } from "@karat/proto";
 import { writeChainHome, writeGenesis } from "./genesis.ts";
 import {
   apiKeyOf,
@@ -48,14 +49,14 @@ export class Network {
     return plan && new Network(dir, plan);
   }
 
-  /** Makes keys and genesis. Throws UsageError when ports are taken. */
-  static async create(options: NetworkOptions): Promise<Network> {
+  /** Makes keys and genesis, with parameters changed for a test. Throws UsageError when ports are taken. */
+  static async create(options: NetworkOptions, change: Partial<params.Params> = {}): Promise<Network> {
     const { dir } = options;
     if (existsSync(planFile(dir))) throw new UsageError(`${dir} holds a network already`);
     mkdirSync(dir, { recursive: true });
     const draft = makePlan(dir, options);
     await requireFreePorts(draft);
-    const plan = { ...draft, ...(await writeGenesis(dir, draft)) };
+    const plan = { ...draft, ...(await writeGenesis(dir, draft, change)) };
     writeJson(planFile(dir), plan);
     return new Network(dir, plan);
   }
