@@ -2,6 +2,7 @@
  * Karat's protobuf messages. One namespace object per module, so that names like `Params` stay short and cannot clash:
  * `import { inference } from "@karat/proto"; inference.MsgRecords.encode(…)`.
  */
+export { encoderOf } from "./encoder.ts";
 export * as deposit from "./modules/deposit.ts";
 export * as epoch from "./modules/epoch.ts";
 export * as inference from "./modules/inference.ts";

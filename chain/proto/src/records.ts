@@ -8,9 +8,8 @@ import { encodeSigned, type SignedMessage } from "./signBytes.ts";
 
 /** The first 8 bytes of an inference id, big-endian: what names it on chain. */
 export function refOf(id: Uint8Array): bigint {
-  let ref = 0n;
-  for (let i = 0; i < 8; i++) ref = (ref << 8n) | BigInt(id[i] ?? 0);
-  return ref;
+  const bytes = id.length < 8 ? Uint8Array.from({ length: 8 }, (_, i) => id[i] ?? 0) : id;
+  return new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0);
 }
 
 /** The numbers by which the chain knows what an authorization and a receipt name. */

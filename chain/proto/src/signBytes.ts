@@ -1,3 +1,4 @@
+import { encoderOf } from "./encoder.ts";
 import * as sign from "./modules/sign.ts";
 
 /** First field of everything that is signed: no signature can be taken for one of another kind. */
@@ -24,22 +25,23 @@ export interface SignedMessage {
   consensusKey: Omit<sign.ConsensusKeyProof, "domain">;
 }
 
-const codecs = {
-  authorization: sign.RequestAuthorization,
-  continuation: sign.Continuation,
-  receipt: sign.Receipt,
-  busy: sign.Busy,
-  response: sign.ResponseReceipt,
-  delivery: sign.DeliveryReceipt,
-  peer: sign.PeerRequest,
-  consensusKey: sign.ConsensusKeyProof,
-} as const;
+const encoders: {
+  readonly [K in keyof SignedMessage]: (message: SignedMessage[K] & { domain: string }) => Uint8Array;
+} = {
+  authorization: encoderOf(sign.RequestAuthorization),
+  continuation: encoderOf(sign.Continuation),
+  receipt: encoderOf(sign.Receipt),
+  busy: encoderOf(sign.Busy),
+  response: encoderOf(sign.ResponseReceipt),
+  delivery: encoderOf(sign.DeliveryReceipt),
+  peer: encoderOf(sign.PeerRequest),
+  consensusKey: encoderOf(sign.ConsensusKeyProof),
+};
 
 /**
  * Canonical bytes of a signed message: fields in order, defaults omitted, the domain first. The signature is
  * secp256k1 (64 bytes, low S) over the SHA-256 of these bytes; for an authorization that hash is the inference id.
  */
 export function encodeSigned<K extends keyof SignedMessage>(kind: K, message: SignedMessage[K]): Uint8Array {
-  const codec = codecs[kind] as unknown as { encode(message: object): { finish(): Uint8Array } };
-  return codec.encode({ ...message, domain: DOMAIN[kind] }).finish();
+  return encoders[kind]({ ...message, domain: DOMAIN[kind] });
 }

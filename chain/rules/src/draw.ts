@@ -1,5 +1,5 @@
 import { RuleError } from "./errors.ts";
-import { bytesToHex, compareBytes, domainHash, utf8 } from "./hash.ts";
+import { compareBytes, domainHash, utf8 } from "./hash.ts";
 
 export interface Candidate {
   /** Operator address. */
@@ -134,5 +134,10 @@ function at(candidates: readonly Candidate[], point: bigint): number {
 
 /** Big-endian. */
 export function toInteger(bytes: Uint8Array): bigint {
-  return bytes.length === 0 ? 0n : BigInt(`0x${bytesToHex(bytes)}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let value = 0n;
+  let at = 0;
+  for (; at + 8 <= bytes.length; at += 8) value = (value << 64n) | view.getBigUint64(at);
+  for (; at < bytes.length; at++) value = (value << 8n) | BigInt(bytes[at]!);
+  return value;
 }

@@ -6,10 +6,23 @@ export type HashPart = Uint8Array | string | bigint;
 
 const encoder = new TextEncoder();
 const MAX_U64 = (1n << 64n) - 1n;
+const HASH_BYTES = 32;
+
+/** Node's own SHA-256 where there is one: some five times as fast for what is hashed here. */
+const native = globalThis.process?.getBuiltinModule?.("node:crypto").hash;
 
 /** SHA-256 of the parts one after another. The caller sees to it that the boundaries cannot move. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
-  return nobleSha256(concatBytes(...parts));
+  return digestOf(parts.length === 1 ? parts[0]! : concatBytes(...parts));
+}
+
+function digestOf(bytes: Uint8Array): Uint8Array {
+  if (native === undefined) return nobleSha256(bytes);
+  // A string of 32 characters takes a third of the time that a Buffer takes to make.
+  const binary = native("sha256", bytes, "binary");
+  const digest = new Uint8Array(HASH_BYTES);
+  for (let i = 0; i < HASH_BYTES; i++) digest[i] = binary.charCodeAt(i);
+  return digest;
 }
 
 /**
@@ -17,12 +30,34 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
  * give the same bytes. 32 bytes.
  */
 export function domainHash(domain: string, ...parts: readonly HashPart[]): Uint8Array {
-  const pieces: Uint8Array[] = [];
-  for (const part of [domain, ...parts]) {
-    const bytes = partBytes(part);
-    pieces.push(u32(bytes.length), bytes);
+  let name = domains.get(domain);
+  if (name === undefined) {
+    name = utf8(domain);
+    domains.set(domain, name);
   }
-  return sha256(...pieces);
+  let length = append(0, name);
+  for (const part of parts) length = append(length, partBytes(part));
+  return digestOf(scratch.subarray(0, length));
+}
+
+/** The domains that the code names. */
+const domains = new Map<string, Uint8Array>();
+let scratch = new Uint8Array(1024);
+
+function append(at: number, bytes: Uint8Array): number {
+  const end = at + 4 + bytes.length;
+  if (end > scratch.length) {
+    const larger = new Uint8Array(2 * end);
+    larger.set(scratch);
+    scratch = larger;
+  }
+  const { length } = bytes;
+  scratch[at] = length >>> 24;
+  scratch[at + 1] = length >>> 16;
+  scratch[at + 2] = length >>> 8;
+  scratch[at + 3] = length;
+  scratch.set(bytes, at + 4);
+  return end;
 }
 
 function partBytes(part: HashPart): Uint8Array {

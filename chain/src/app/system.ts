@@ -1,6 +1,6 @@
 import { Timestamp } from "cosmjs-types/google/protobuf/timestamp";
 import { ConsensusParams } from "cosmjs-types/tendermint/types/params";
-import { type Codec, Item, protoCodec, text, u64 } from "../store/collections.ts";
+import { type Codec, cosmosCodec, Item, text, u64 } from "../store/collections.ts";
 import type { BlockInfo } from "./context.ts";
 import type { State } from "./state.ts";
 
@@ -8,8 +8,8 @@ import type { State } from "./state.ts";
 export const SYSTEM_STORE = "system";
 
 const chainId = new Item(0x01, text);
-const consensusParams = new Item(0x02, protoCodec(ConsensusParams) as Codec<ConsensusParams>);
-const lastTime = new Item(0x03, protoCodec(Timestamp) as Codec<Timestamp>);
+const consensusParams = new Item(0x02, cosmosCodec(ConsensusParams) as Codec<ConsensusParams>);
+const lastTime = new Item(0x03, cosmosCodec(Timestamp) as Codec<Timestamp>);
 const lastHeight = new Item(0x04, u64);
 
 /** Consensus without a gas limit still has one: fees and shares are computed from it. */

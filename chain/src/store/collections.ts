@@ -2,6 +2,7 @@
  * Typed views on a module's store. Keys are a prefix byte and an order-preserving encoding, so that iteration order
  * is the order of the keys' meaning.
  */
+import { encoderOf } from "@karat/proto";
 import { fromBinary, toBinary } from "./bytes.ts";
 import type { ValueReader, ValueWriter } from "./types.ts";
 import { type Codec, Value } from "./value.ts";
@@ -15,8 +16,16 @@ export interface KeyCodec<K> {
   fromKey(key: string): K;
 }
 
-/** The codec of a generated protobuf type. */
-export function protoCodec<T>(type: {
+/** The codec of a generated type of ours. */
+export function protoCodec<T, W extends { finish(): Uint8Array }>(type: {
+  encode(message: T, writer?: W): W;
+  decode(bytes: Uint8Array): T;
+}): Codec<T> {
+  return { encode: encoderOf(type), decode: (bytes) => type.decode(bytes) };
+}
+
+/** The codec of a type of cosmjs-types, whose writers serve once. */
+export function cosmosCodec<T>(type: {
   encode(message: T): { finish(): Uint8Array };
   decode(bytes: Uint8Array): T;
 }): Codec<T> {

@@ -1,4 +1,5 @@
-import { sha256, writeUvarint } from "./iavl/node.ts";
+import { sha256 } from "@karat/common";
+import { writeUvarint } from "./iavl/node.ts";
 
 /**
  * The Merkle tree of RFC 6962 as CometBFT builds it over entries (the ICS-23 tendermint spec): a leaf is

@@ -1,8 +1,8 @@
-import { KaratError } from "@karat/common";
+import { KaratError, sha256 } from "@karat/common";
 import { equalBytes } from "./bytes.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { multistoreRoot } from "./iavl/multistore.ts";
-import { innerHash, leafHash, Node, Ref, sha256 } from "./iavl/node.ts";
+import { innerHash, leafHash, Node, Ref } from "./iavl/node.ts";
 import { Tree } from "./iavl/tree.ts";
 import { JOURNAL_STORE } from "./journal/commitment.ts";
 import { JournalImport, malformed } from "./journal/import.ts";

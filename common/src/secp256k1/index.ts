@@ -51,4 +51,10 @@ export function newPrivateKey(): Uint8Array {
   }
 }
 
-export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(hash("sha256", bytes, "buffer"));
+export function sha256(bytes: Uint8Array): Uint8Array {
+  // A string of 32 characters takes a third of the time that a Buffer takes to make.
+  const binary = hash("sha256", bytes, "binary");
+  const digest = new Uint8Array(32);
+  for (let i = 0; i < 32; i++) digest[i] = binary.charCodeAt(i);
+  return digest;
+}

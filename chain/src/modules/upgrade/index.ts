@@ -17,7 +17,7 @@ import {
 import { Plan } from "cosmjs-types/cosmos/upgrade/v1beta1/upgrade";
 import { ChainError, type ErrorKind } from "../../app/errors.ts";
 import type { Context, Module } from "../../app/module.ts";
-import { type Codec, Item, protoCodec, Table, text, u64 } from "../../store/collections.ts";
+import { type Codec, cosmosCodec, Item, Table, text, u64 } from "../../store/collections.ts";
 import { requireGovernance } from "../support/authority.ts";
 import { genesisAmount, genesisList, genesisObject } from "../support/genesis.ts";
 import { defineMessage } from "../support/message.ts";
@@ -25,7 +25,7 @@ import { defineQuery } from "../support/query.ts";
 
 const STORE = "upgrade";
 const version = new Item<bigint>(0x01, u64);
-const plan = new Item<Plan>(0x02, protoCodec(Plan) as Codec<Plan>);
+const plan = new Item<Plan>(0x02, cosmosCodec(Plan) as Codec<Plan>);
 /** Name of a carried out plan → height. */
 const applied = new Table<string, bigint>(0x03, text, u64);
 

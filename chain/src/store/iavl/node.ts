@@ -1,9 +1,4 @@
-import { hash as digest } from "node:crypto";
-
-export const sha256 = (bytes: Uint8Array): Uint8Array => {
-  const out = digest("sha256", bytes, "buffer");
-  return new Uint8Array(out.buffer, out.byteOffset, out.length);
-};
+import { sha256 } from "@karat/common";
 
 /** Root of a tree without entries. */
 export const EMPTY_ROOT = sha256(new Uint8Array(0));
