@@ -48,7 +48,7 @@ class Cartel {
     const candidates = this.#members.filter(
       ({ id }) => id !== this.executor && this.standing(id).unreliableUntil <= epoch,
     );
-    // The first of what `dutyDraw` gives.
+    // The first of what `dutyOrder` gives.
     const validator = weightedOrder(domainHash("karat/duty-order", beacon, inferenceId), candidates, 1)[0]!;
     const duties = [this.#answer(validator, isFalse)];
     if (duties[0]!.verdict === Verdict.VALID) return this.#end(duties, "pass");

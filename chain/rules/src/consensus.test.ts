@@ -4,8 +4,10 @@ import {
   checkingRateMicros,
   committeeDraw,
   cost,
+  DrawTable,
   domainHash,
   dutyDraw,
+  dutyOrder,
   epochEmission,
   executorOrder,
   feeSplit,
@@ -81,10 +83,22 @@ describe("draws", () => {
     const input = { beacon: new Uint8Array(32), inferenceId: new Uint8Array(32).fill(1), candidates: list };
     const orders = [
       executorOrder(input.beacon, input.inferenceId, list),
-      dutyDraw({ ...input, rateMicros: 0 }).order,
+      dutyOrder(new DrawTable(list), input, []),
       committeeDraw({ ...input, size: 30 }),
     ].map((order) => order.join());
     expect(new Set(orders).size).toBe(3);
+  });
+
+  test("pass over who is involved: the order is that of the others", () => {
+    const list = Array.from({ length: 9 }, (_, i) => ({ id: `p${i}`, weight: BigInt(1 + i) }));
+    const table = new DrawTable(list);
+    for (let i = 0; i < 50; i++) {
+      const input = { beacon: domainHash("order", BigInt(i)), inferenceId: new Uint8Array(32) };
+      const all = dutyOrder(table, input, []);
+      const others = all.filter((id) => id !== "p8" && id !== "p3");
+      expect(dutyOrder(table, input, ["p3", "p8"])).toEqual(others);
+      expect(dutyOrder(table, input, ["p3", "p8"], 2)).toEqual(others.slice(0, 2));
+    }
   });
 
   test("check at the rate that is asked for", () => {
@@ -94,9 +108,8 @@ describe("draws", () => {
           beacon: domainHash("rate", BigInt(i)),
           inferenceId: new Uint8Array(32),
           rateMicros,
-          candidates: [],
         }),
-      ).filter(({ checked }) => checked).length;
+      ).filter(Boolean).length;
     expect([checkedOf(0), checkedOf(1_000_000)]).toEqual([0, 2_000]);
     expect(Math.abs(checkedOf(250_000) - 500)).toBeLessThan(80); // 4 σ
   });

@@ -38,8 +38,8 @@ export class DrawTable {
     });
   }
 
-  /** The order that `weightedOrder` gives. */
-  order(seed: Uint8Array, limit = this.#candidates.length): string[] {
+  /** The order that `weightedOrder` gives, without those that are passed over. */
+  order(seed: Uint8Array, limit = this.#candidates.length, passedOver: readonly string[] = []): string[] {
     const order: string[] = [];
     let left: Candidate[] | undefined;
     let total = this.#sums.at(-1) ?? 0n;
@@ -50,7 +50,7 @@ export class DrawTable {
       const point = drawn % total;
       const index = left === undefined ? this.#at(point) : at(left, point);
       const chosen = (left ?? this.#candidates)[index]!;
-      order.push(chosen.id);
+      if (!passedOver.includes(chosen.id)) order.push(chosen.id);
       if (order.length === limit) break;
       left ??= this.#candidates.slice();
       left.splice(index, 1);

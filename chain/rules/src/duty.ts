@@ -1,4 +1,4 @@
-import { type Candidate, toInteger, weightedOrder } from "./draw.ts";
+import { type Candidate, type DrawTable, toInteger, weightedOrder } from "./draw.ts";
 import { RuleError } from "./errors.ts";
 import { domainHash } from "./hash.ts";
 
@@ -10,23 +10,28 @@ export interface DutyInput {
   readonly inferenceId: Uint8Array;
   /** Checking probability, 0 … 1_000_000. */
   readonly rateMicros: number;
-  /** Without executor, transfer agent and whoever shares their operator. */
-  readonly candidates: readonly Candidate[];
-  /** How many of the order are wanted; all without it. */
-  readonly limit?: number;
 }
 
-/** Whether a finished inference is checked, and the validators in the order they are asked (a missed duty goes to the next). */
-export function dutyDraw({ beacon, inferenceId, rateMicros, candidates, limit }: DutyInput): {
-  checked: boolean;
-  order: string[];
-} {
-  const checked = isDrawn("karat/duty", beacon, inferenceId, rateMicros);
-  return { checked, order: weightedOrder(domainHash("karat/duty-order", beacon, inferenceId), candidates, limit) };
+/** Whether a finished inference is checked: who could be asked plays no part in it. */
+export function dutyDraw({ beacon, inferenceId, rateMicros }: DutyInput): boolean {
+  return isDrawn("karat/duty", beacon, inferenceId, rateMicros);
+}
+
+/**
+ * The validators of an inference in the order they are asked (a missed duty goes to the next), at most `limit`. The table has all of
+ * them; those that are involved in the inference are passed over.
+ */
+export function dutyOrder(
+  table: DrawTable,
+  { beacon, inferenceId }: Pick<DutyInput, "beacon" | "inferenceId">,
+  involved: readonly string[],
+  limit?: number,
+): string[] {
+  return table.order(domainHash("karat/duty-order", beacon, inferenceId), limit, involved);
 }
 
 /** Whether others look too at what one validator has checked; `beacon` is that of a height after its verdict. */
-export function secondLookDraw({ beacon, inferenceId, rateMicros }: Omit<DutyInput, "candidates" | "limit">): boolean {
+export function secondLookDraw({ beacon, inferenceId, rateMicros }: DutyInput): boolean {
   return isDrawn("karat/second-look", beacon, inferenceId, rateMicros);
 }
 

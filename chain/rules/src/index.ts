@@ -48,7 +48,7 @@ export {
   type Price,
 } from "./cost.ts";
 export { type Candidate, DrawTable, drawWeight, executorOrder, weightedOrder } from "./draw.ts";
-export { committeeDraw, type DutyInput, dutyDraw, secondLookDraw } from "./duty.ts";
+export { committeeDraw, type DutyInput, dutyDraw, dutyOrder, secondLookDraw } from "./duty.ts";
 export { type EmissionSchedule, epochEmission, type RewardClaimant, rewardShares } from "./emission.ts";
 export { isRuleError, RuleError, type RuleErrorCode } from "./errors.ts";
 export { log2Ceil, log2Floor } from "./fixedPoint.ts";

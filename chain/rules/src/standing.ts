@@ -63,11 +63,11 @@ export function standing(input: StandingInput): { log2E: bigint; state: Standing
   return { log2E, state: log2E >= SUSPEND || recentLog2 >= RECENT_SUSPEND ? "suspended" : "good" };
 }
 
-/** CUSUM: log2 of the wealth of one bet, 32 fractional bits, after one more check; begins at 0 and begins again whenever it is lost. */
-export function recentEvidence(before: bigint, failed: boolean, alphaMicros: number): bigint {
+/** CUSUM: log2 of the wealth of one bet, 32 fractional bits, after one more check, or several of one outcome; begins at 0 and begins again whenever it is lost. */
+export function recentEvidence(before: bigint, failed: boolean, alphaMicros: number, times = 1n): bigint {
   checkAlpha(alphaMicros);
   const step = failed ? gainsAt(alphaMicros)[RECENT]! : LOSSES[RECENT]!;
-  const after = before + step;
+  const after = before + step * times;
   if (after < 0n) return 0n;
   return after < RECENT_MOST ? after : RECENT_MOST;
 }

@@ -1,14 +1,7 @@
 import type * as abci from "cosmjs-types/tendermint/abci/types";
 import { BlockIDFlag } from "cosmjs-types/tendermint/types/validator";
 import type { TxOutcome } from "./execute.ts";
-import type { ChainEvent, ConsensusFacts, ValidatorUpdate } from "./module.ts";
-
-/** Every attribute is indexed: whoever follows the chain looks for values. */
-export const abciEvents = (events: readonly ChainEvent[]): abci.Event[] =>
-  events.map(({ type, attributes }) => ({
-    type,
-    attributes: attributes.map(({ key, value }) => ({ key, value, index: true })),
-  }));
+import type { ConsensusFacts, ValidatorUpdate } from "./module.ts";
 
 export const abciTxResult = (outcome: TxOutcome): abci.ExecTxResult => ({
   code: outcome.code,
@@ -17,7 +10,7 @@ export const abciTxResult = (outcome: TxOutcome): abci.ExecTxResult => ({
   info: "",
   gasWanted: outcome.gasWanted,
   gasUsed: outcome.gasUsed,
-  events: abciEvents(outcome.events),
+  events: [...outcome.events],
   codespace: outcome.codespace,
 });
 

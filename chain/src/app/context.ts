@@ -3,7 +3,7 @@ import type { KeyRange, ValueWriter } from "../store/types.ts";
 import type { Value } from "../store/value.ts";
 import { ChainError, SDK } from "./errors.ts";
 import { GAS, LimitedGas, UnlimitedGas } from "./gas.ts";
-import type { ChainEvent, Context, GasMeter } from "./module.ts";
+import { type ChainEvent, type Context, chainEvent, type GasMeter } from "./module.ts";
 import type { State } from "./state.ts";
 
 /** What is the same for everything that runs at one height. */
@@ -45,7 +45,7 @@ class ExecutionContext implements Context {
   }
 
   emit(type: string, attributes: Readonly<Record<string, string>>): void {
-    this.#events.push({ type, attributes: Object.entries(attributes).map(([key, value]) => ({ key, value })) });
+    this.#events.push(chainEvent(type, attributes));
   }
 }
 

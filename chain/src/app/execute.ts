@@ -174,8 +174,9 @@ export class TxRunner {
         if (isChainError(error)) error.message = `failed to execute message; message index: ${index}: ${error.message}`;
         throw error;
       }
-      for (const { type, attributes } of own) {
-        events.push({ type, attributes: [...attributes, { key: "msg_index", value: String(index) }] });
+      for (const event of own) {
+        event.attributes.push({ key: "msg_index", value: String(index), index: true });
+        events.push(event);
       }
       return { typeUrl: handler.response.typeUrl, value: handler.response.encode(response).finish() };
     });

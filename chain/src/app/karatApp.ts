@@ -5,7 +5,7 @@ import type { Application } from "../engine/abci.ts";
 import type { Upgrade } from "../modules/upgrade/index.ts";
 import { Committed } from "../store/committed.ts";
 import type { CommitStore } from "../store/types.ts";
-import { abciEvents, abciTxResult, abciValidatorUpdate, consensusFacts } from "./abciTypes.ts";
+import { abciTxResult, abciValidatorUpdate, consensusFacts } from "./abciTypes.ts";
 import { Admission, type MempoolShares } from "./admission.ts";
 import type { AnteDeps } from "./ante.ts";
 import { type BlockInfo, blockContext } from "./context.ts";
@@ -202,7 +202,7 @@ export class KaratApp implements Application {
     const appHash = this.#committed.stage(height, state.overlays);
     this.#finalized = { height, appHash };
     return {
-      events: abciEvents(events),
+      events,
       txResults,
       validatorUpdates: onePerKey(updates).map(abciValidatorUpdate),
       ...(upgrade && { consensusParamUpdates: ConsensusParams.fromPartial({ version: { app: upgrade.version } }) }),

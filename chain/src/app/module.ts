@@ -11,11 +11,20 @@ import type { SignatureCheck } from "./signatures/verified.ts";
 export interface EventAttribute {
   readonly key: string;
   readonly value: string;
+  /** Every attribute is indexed: whoever follows the chain looks for values. */
+  readonly index: true;
 }
 
+/** As it goes to consensus. */
 export interface ChainEvent {
   readonly type: string;
-  readonly attributes: readonly EventAttribute[];
+  readonly attributes: EventAttribute[];
+}
+
+export function chainEvent(type: string, attributes: Readonly<Record<string, string>>): ChainEvent {
+  const event: ChainEvent = { type, attributes: [] };
+  for (const key in attributes) event.attributes.push({ key, value: attributes[key]!, index: true });
+  return event;
 }
 
 export interface GasMeter {

@@ -102,9 +102,12 @@ export class Members implements ValueReader {
   }
 }
 
-/** Bounds of the entries of which a range has something: the bucket of its last member, too. */
+const ZEROS = /^\0*$/;
+
+/** Bounds of the entries of which a range has something: the bucket that `end` is in has, unless no member can be before it. */
 function boundsOf({ start, end, reverse = false }: KeyRange): KeyRange {
-  const last = end === undefined || !isMember(end) || end === bucketOf(end) ? end : `${bucketOf(end)}\0`;
+  const whole = end === undefined || !isMember(end);
+  const last = whole ? end : ZEROS.test(memberOf(end)) ? bucketOf(end) : `${bucketOf(end)}\0`;
   return {
     ...(start !== undefined && { start: isMember(start) ? bucketOf(start) : start }),
     ...(last !== undefined && { end: last }),

@@ -138,6 +138,8 @@ export interface Range<K> {
   readonly from?: K;
   /** Keys after this one only. */
   readonly after?: K;
+  /** Keys before this one only; not reversed. */
+  readonly before?: K;
   /** Encoded beginning that all keys must share (without the table's own prefix). */
   readonly prefix?: string;
   readonly limit?: number;
@@ -180,7 +182,7 @@ export class Table<K, T> {
   /** Entries in key order. Collect before writing to the same table inside the loop. */
   *entries(store: ValueReader, range: Range<K> = {}): Generator<readonly [K, T]> {
     const base = this.#prefix + (range.prefix ?? "");
-    const end = prefixEnd(base);
+    const end = range.before === undefined ? prefixEnd(base) : this.#binary(range.before);
     const bound = range.from ?? range.after;
     const begin = bound === undefined ? base : this.#binary(bound);
     const bounds = range.reverse

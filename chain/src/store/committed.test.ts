@@ -44,6 +44,7 @@ describe("a set in buckets", () => {
             { reverse },
             { from: from as [bigint, bigint], reverse },
             { prefix: u64.toKey(from[0]) },
+            { before: from as [bigint, bigint] },
           ]) {
             expect([...bucketed.entries(reader, range)]).toEqual([...plain.entries(reader, range)]);
           }

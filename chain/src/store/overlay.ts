@@ -6,6 +6,8 @@ import type { Value } from "./value.ts";
 /** A write: null deletes. */
 export type Write = readonly [key: string, value: Value | null];
 
+const FEW = 100;
+
 /**
  * Buffered writes over a ValueReader. A transaction or a message runs in its own overlay: `flushTo` keeps what it did,
  * dropping the overlay rolls it back. Overlays nest.
@@ -19,6 +21,8 @@ export class Overlay implements ValueWriter {
   readonly #writes = new Map<string, Value | null>();
   /** Made by the first iteration: most overlays never see one. */
   #order: SortedKeys | undefined;
+  /** Written since, and not in the order yet. */
+  #unordered: string[] = [];
 
   constructor(parent: ValueReader) {
     this.#parent = parent;
@@ -76,12 +80,16 @@ export class Overlay implements ValueWriter {
   }
 
   #write(key: string, value: Value | null): void {
-    if (this.#order !== undefined && !this.#writes.has(key)) this.#order.add(key);
+    if (this.#order !== undefined && !this.#writes.has(key)) this.#unordered.push(key);
     this.#writes.set(key, value);
   }
 
   #sorted(): SortedKeys {
-    this.#order ??= SortedKeys.of([...this.#writes.keys()].sort());
+    // A few find their places one by one; many are cheaper sorted with the rest.
+    if (this.#order === undefined || this.#unordered.length > FEW) {
+      this.#order = SortedKeys.of([...this.#writes.keys()].sort());
+    } else for (const key of this.#unordered) this.#order.add(key);
+    this.#unordered = [];
     return this.#order;
   }
 

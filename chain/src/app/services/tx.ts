@@ -1,7 +1,6 @@
 import { GasInfo, Result } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
 import { SimulateRequest, SimulateResponse } from "cosmjs-types/cosmos/tx/v1beta1/service";
 import { Tx } from "cosmjs-types/cosmos/tx/v1beta1/tx";
-import { abciEvents } from "../abciTypes.ts";
 import { ChainError } from "../errors.ts";
 import type { TxOutcome } from "../execute.ts";
 import type { QueryHandler } from "../module.ts";
@@ -24,7 +23,7 @@ export function txService({ simulate }: TxServiceDeps): Record<string, QueryHand
         result: Result.fromPartial({
           data: outcome.data,
           log: outcome.log,
-          events: abciEvents(outcome.events),
+          events: [...outcome.events],
           msgResponses: [...outcome.responses],
         }),
       }).finish();

@@ -8,7 +8,7 @@ import { deadlines, expiring, payable, records, STORE } from "./keys.ts";
 import { settle } from "./transition.ts";
 
 /** Most inferences that one block misses, pays or forgets, each. */
-export const BLOCK_BUDGET = 500;
+export const BLOCK_BUDGET = 4_000;
 
 /**
  * What was finished is not paid before so many blocks: the transfer agent says that it delivered once it has seen the
@@ -20,23 +20,24 @@ const REWARD_ACCOUNT = moduleAddress("reward");
 
 type Agenda = typeof deadlines;
 
-export function endBlock(deps: InferenceDeps, ctx: Context): void {
-  for (const ref of due(ctx, deadlines, ctx.height)) miss(deps, ctx, readRef(ctx, ref)!, "deadline");
-  settleDue(deps, ctx);
-  forgetDue(ctx);
+export function endBlock(deps: InferenceDeps, ctx: Context, budget = BLOCK_BUDGET): void {
+  for (const [, ref] of due(ctx, deadlines, ctx.height, budget)) miss(deps, ctx, readRef(ctx, ref)!, "deadline");
+  settleDue(deps, ctx, budget);
+  forgetDue(ctx, budget);
 }
 
 /**
  * Pays what was finished in an epoch that is over and decided without objection. What goes from or to the same account
  * goes at once: a block pays hundreds of inferences of few clients and operators.
  */
-function settleDue(deps: InferenceDeps, ctx: Context): void {
+function settleDue(deps: InferenceDeps, ctx: Context, budget: number): void {
   const current = deps.epochs.current(ctx);
   if (current.number === 0n) return;
   const spent = new Map<string, bigint>();
   const payments: Payment[] = [];
-  const last = ctx.height - DELIVERY_BLOCKS;
-  for (const ref of due(ctx, payable, last < current.startHeight ? last : current.startHeight - 1n)) {
+  const delivered = ctx.height - DELIVERY_BLOCKS;
+  const last = delivered < current.startHeight ? delivered : current.startHeight - 1n;
+  for (const [, ref] of due(ctx, payable, last, budget)) {
     const finished = readRef(ctx, ref)!;
     const { client, executor, cost: amount } = finished;
     if (amount > 0n) {
@@ -53,23 +54,16 @@ function settleDue(deps: InferenceDeps, ctx: Context): void {
   if (payments.length > 0) deps.rewards.distribute(ctx, current.number - 1n, payments);
 }
 
-function forgetDue(ctx: Context): void {
+function forgetDue(ctx: Context, budget: number): void {
   const store = ctx.store(STORE);
-  for (const [height, ref] of dueKeys(ctx, expiring, ctx.height)) {
+  for (const [height, ref] of due(ctx, expiring, ctx.height, budget)) {
     expiring.delete(store, [height, ref]);
     records.delete(store, ref);
   }
 }
 
-const due = (ctx: Context, agenda: Agenda, height: bigint): bigint[] =>
-  dueKeys(ctx, agenda, height).map(([, ref]) => ref);
-
-/** The first entries up to a height, earliest first, at most the budget. */
-function dueKeys(ctx: Context, agenda: Agenda, height: bigint): (readonly [bigint, bigint])[] {
-  const keys: (readonly [bigint, bigint])[] = [];
-  for (const [key] of agenda.entries(ctx.store(STORE), { limit: BLOCK_BUDGET })) {
-    if (key[0] > height) break;
-    keys.push(key);
-  }
-  return keys;
+/** The first entries up to a height, earliest first. */
+function due(ctx: Context, agenda: Agenda, height: bigint, limit: number): (readonly [bigint, bigint])[] {
+  if (height < 0n) return [];
+  return Array.from(agenda.entries(ctx.store(STORE), { before: [height + 1n, 0n], limit }), ([key]) => key);
 }

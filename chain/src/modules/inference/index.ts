@@ -55,10 +55,8 @@ export function createInferenceModule(deps: InferenceDeps): Module & InferenceKe
     isDisputed,
     takeFinished(ctx, height, limit) {
       const store = ctx.store(STORE);
-      const taken = [...undrawn.entries(store, { limit })]
-        .map(([key]) => key)
-        .filter(([finished]) => finished < height);
-      return taken.map(([finished, ref]) => {
+      const taken = [...undrawn.entries(store, { before: [height, 0n], limit })];
+      return taken.map(([[finished, ref]]) => {
         undrawn.delete(store, [finished, ref]);
         return readRef(ctx, ref)!;
       });

@@ -7,7 +7,7 @@ import { invariants } from "./invariants.ts";
 import {
   convict,
   count,
-  countInference,
+  countInferences,
   type Failure,
   fail,
   isDistrusted,
@@ -30,10 +30,10 @@ export interface ReputationKeeper {
   standing(ctx: Context, operator: string): reputation.Standing;
   /** The rate that the next inference of a pair is checked with, in millionths. */
   checkingRateMicros(ctx: Context, operator: string, model: string): number;
-  /** The same for many pairs of one block. */
-  checkingRates(ctx: Context): (operator: string, model: string) => number;
-  /** One more finished inference of the pair, checked or not. */
-  finished(ctx: Context, operator: string, model: string): void;
+  /** The same for many pairs of one block; for the next `count` inferences of a pair together, the rate of the last of them. */
+  checkingRates(ctx: Context): (operator: string, model: string, count?: bigint) => number;
+  /** More finished inferences of the pair, checked or not. */
+  finished(ctx: Context, operator: string, model: string, count?: bigint): void;
   assignment(ctx: Context, operator: string): void;
   miss(ctx: Context, operator: string): void;
   dutyAssigned(ctx: Context, validator: string): void;
@@ -67,7 +67,7 @@ export function createReputationModule(deps: ReputationDeps): Module & Reputatio
     standing: readStanding,
     checkingRateMicros: (ctx, operator, model) => checkingRates(deps, ctx)(operator, model),
     checkingRates: (ctx) => checkingRates(deps, ctx),
-    finished: (ctx, operator, model) => countInference(deps, ctx, operator, model),
+    finished: (ctx, operator, model, count = 1n) => countInferences(deps, ctx, operator, model, count),
     assignment: (ctx, operator) => count(ctx, operator, "assigned"),
     miss: (ctx, operator) => miss(deps, ctx, operator),
     dutyAssigned: (ctx, validator) => count(ctx, validator, "dutiesAssigned"),

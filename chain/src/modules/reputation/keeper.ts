@@ -50,12 +50,18 @@ export function count(
   standings.set(ctx.store(STORE), operator, { ...standing, [counter]: standing[counter] + 1n });
 }
 
-/** One more inference of the pair in this epoch: a promise kept. */
-export function countInference(deps: ReputationDeps, ctx: Context, operator: string, model: string): void {
+/** More inferences of the pair in this epoch: promises kept. */
+export function countInferences(
+  deps: ReputationDeps,
+  ctx: Context,
+  operator: string,
+  model: string,
+  count: bigint,
+): void {
   const before = readStanding(ctx, operator);
-  writeStanding(deps, ctx, before, addServed(before, deps.params.get(ctx)));
+  writeStanding(deps, ctx, before, addServed(before, deps.params.get(ctx), count));
   const row = readReputation(ctx, operator, model, deps.epochs.current(ctx).number);
-  writeReputation(ctx, { ...row, inferencesThisEpoch: row.inferencesThisEpoch + 1n });
+  writeReputation(ctx, { ...row, inferencesThisEpoch: row.inferencesThisEpoch + count });
 }
 
 export function pass(deps: ReputationDeps, ctx: Context, operator: string, model: string, cleanTokens: bigint): void {

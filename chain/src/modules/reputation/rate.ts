@@ -11,9 +11,12 @@ const BPS = 10_000n;
 
 /**
  * The rate for the next inference of a pair, in millionths. What is the same for all pairs is read once, so that the
- * function serves a whole block.
+ * function serves a whole block; of the next `count` together it is that of the last, since it grows with their number.
  */
-export function checkingRates(deps: ReputationDeps, ctx: Context): (operator: string, model: string) => number {
+export function checkingRates(
+  deps: ReputationDeps,
+  ctx: Context,
+): (operator: string, model: string, count?: bigint) => number {
   const params = deps.params.get(ctx);
   const epoch = deps.epochs.current(ctx);
   const weights = new Map(epoch.members.map((member) => [member.operator, member.weight]));
@@ -23,7 +26,7 @@ export function checkingRates(deps: ReputationDeps, ctx: Context): (operator: st
     halvingEpochs: BigInt(params.emissionHalvingEpochs),
   });
 
-  return (operator, model) => {
+  return (operator, model, count = 1n) => {
     const row = readReputation(ctx, operator, model, epoch.number);
     // Every active pair is checked at least once an epoch; whoever is under suspicion, always.
     if (row.inferencesThisEpoch === 0n || readStanding(ctx, operator).state !== StandingState.GOOD) return ALWAYS;
@@ -31,7 +34,7 @@ export function checkingRates(deps: ReputationDeps, ctx: Context): (operator: st
     const collateral = deps.participants.byOperator(ctx, operator)?.collateral ?? 0n;
     return checkingRateMicros({
       reputation: row.valueMicros,
-      inferencesThisEpoch: row.inferencesThisEpoch + 1n,
+      inferencesThisEpoch: row.inferencesThisEpoch + count,
       // What is at stake, rounded down: the share of the emission and what a conviction slashes.
       reward: total === 0n ? 0n : (emission * (weights.get(operator) ?? 0n)) / total,
       collateral: (collateral * BigInt(params.slashBps)) / BPS,

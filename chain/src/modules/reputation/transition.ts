@@ -30,10 +30,10 @@ export function addFail(before: Standing, accusers: readonly string[], alphas: A
   return judge({ ...before, fails: before.fails + 1n, accusers: all, log2Recent }, alphas);
 }
 
-/** A promise kept: the executor has recorded what its receipt announced. */
-export function addServed(before: Standing, alphas: Alphas): Standing {
-  const log2RecentMisses = recentEvidence(before.log2RecentMisses, false, alphas.missAlphaMicros);
-  return judge({ ...before, served: before.served + 1n, log2RecentMisses }, alphas);
+/** Promises kept: the executor has recorded what its receipts announced. */
+export function addServed(before: Standing, alphas: Alphas, count = 1n): Standing {
+  const log2RecentMisses = recentEvidence(before.log2RecentMisses, false, alphas.missAlphaMicros, count);
+  return judge({ ...before, served: before.served + count, log2RecentMisses }, alphas);
 }
 
 /** A promise broken, on the executor's own signature. */

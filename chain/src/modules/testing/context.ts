@@ -5,7 +5,14 @@
 
 import { sha256, utf8 } from "@karat/common";
 import { type ChainError, type ErrorKind, isChainError } from "../../app/errors.ts";
-import type { ChainEvent, ConsensusFacts, Context, GasMeter, Module } from "../../app/module.ts";
+import {
+  type ChainEvent,
+  type ConsensusFacts,
+  type Context,
+  chainEvent,
+  type GasMeter,
+  type Module,
+} from "../../app/module.ts";
 import { Overlay } from "../../store/overlay.ts";
 import type { ValueReader, ValueWriter } from "../../store/types.ts";
 
@@ -102,7 +109,7 @@ export class TestChain {
       gas: freeGas,
       store: (name: string): ValueWriter => stores.store(name),
       emit(type, attributes) {
-        events.push({ type, attributes: Object.entries(attributes).map(([key, value]) => ({ key, value })) });
+        events.push(chainEvent(type, attributes));
       },
     };
   }

@@ -1,6 +1,6 @@
 /** Who checks: public draws that everybody can repeat. */
 import type { inference, verification } from "@karat/proto";
-import { committeeDraw, drawnWindow, dutyDraw, secondLookDraw } from "@karat/rules";
+import { committeeDraw, DrawTable, drawnWindow, dutyDraw, dutyOrder, secondLookDraw } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
 import type { VerificationDeps } from "./expects.ts";
 import { settledHeight } from "./secondLook.ts";
@@ -10,20 +10,18 @@ interface Candidate {
   readonly weight: bigint;
 }
 
-/** Active members that have no part in the inference and whose verdicts are still worth something. */
-function candidates(
-  deps: VerificationDeps,
-  ctx: Context,
-  { executor, transferAgent }: inference.Inference,
-): Candidate[] {
+/** Active members whose verdicts are still worth something. */
+function candidates(deps: VerificationDeps, ctx: Context): Candidate[] {
   return deps.epochs
     .members(ctx)
-    .filter(({ operator }) => operator !== executor && operator !== transferAgent)
     .filter(({ operator }) => !deps.reputation.isDistrusted(ctx, operator))
     .map(({ operator, weight }) => ({ id: operator, weight }));
 }
 
-/** Whether a finish is checked at all: who could be asked plays no part in it. */
+/** The candidates, ready for all draws of a block. */
+export const validatorTable = (deps: VerificationDeps, ctx: Context): DrawTable => new DrawTable(candidates(deps, ctx));
+
+/** Whether a finish is checked at all. */
 export function isChecked(
   deps: VerificationDeps,
   ctx: Context,
@@ -31,8 +29,7 @@ export function isChecked(
   beaconHeight: bigint,
   rateMicros: number,
 ): boolean {
-  const beacon = beaconOf(deps, ctx, beaconHeight);
-  return dutyDraw({ beacon, inferenceId, rateMicros, candidates: [] }).checked;
+  return dutyDraw({ beacon: beaconOf(deps, ctx, beaconHeight), inferenceId, rateMicros });
 }
 
 /** Whether a committee looks a second time. There is nothing to be seen in an empty output. */
@@ -58,17 +55,13 @@ export function windowOf(deps: VerificationDeps, ctx: Context, check: verificati
 export function validatorOrder(
   deps: VerificationDeps,
   ctx: Context,
-  finished: inference.Inference,
+  table: DrawTable,
+  { id: inferenceId, executor, transferAgent }: inference.Inference,
   beaconHeight: bigint,
   limit?: number,
 ): string[] {
-  return dutyDraw({
-    beacon: beaconOf(deps, ctx, beaconHeight),
-    inferenceId: finished.id,
-    rateMicros: 0,
-    candidates: candidates(deps, ctx, finished),
-    ...(limit !== undefined && { limit }),
-  }).order;
+  const beacon = beaconOf(deps, ctx, beaconHeight);
+  return dutyOrder(table, { beacon, inferenceId }, [executor, transferAgent], limit);
 }
 
 export function drawCommittee(
@@ -78,12 +71,14 @@ export function drawCommittee(
   check: verification.Check,
   beaconHeight: bigint,
 ): string[] {
-  const objectors = new Set(check.duties.filter((duty) => !duty.missed).map((duty) => duty.validator));
+  const { executor, transferAgent } = finished;
+  const asked = check.duties.filter((duty) => !duty.missed).map((duty) => duty.validator);
+  const involved = new Set([executor, transferAgent, ...asked]);
   return committeeDraw({
     beacon: beaconOf(deps, ctx, beaconHeight),
     inferenceId: finished.id,
     size: deps.params.get(ctx).committeeSize,
-    candidates: candidates(deps, ctx, finished).filter(({ id }) => !objectors.has(id)),
+    candidates: candidates(deps, ctx).filter(({ id }) => !involved.has(id)),
   });
 }
 

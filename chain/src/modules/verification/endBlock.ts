@@ -1,7 +1,8 @@
 /** What the end of a block does. Each loop has a budget; what is left over goes on in the next block, in order. */
 import { type inference, verification } from "@karat/proto";
+import type { DrawTable } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
-import { drawCommittee, isChecked, isLookedAtAgain, validatorOrder } from "./draw.ts";
+import { drawCommittee, isChecked, isLookedAtAgain, validatorOrder, validatorTable } from "./draw.ts";
 import type { VerificationDeps } from "./expects.ts";
 import { conclude, isMoot, missLateDuties, putLookedAt, putOpen, read } from "./keeper.ts";
 import { agenda, checks, expiring, STORE } from "./keys.ts";
@@ -21,7 +22,7 @@ import {
 } from "./transition.ts";
 
 /** Most checks that one block looks at, draws or forgets, each. */
-export const BLOCK_BUDGET = 500;
+export const BLOCK_BUDGET = 4_000;
 const CERTAIN = 1_000_000;
 
 type Agenda = typeof agenda;
@@ -72,7 +73,8 @@ function redrawOrGiveUp(deps: VerificationDeps, ctx: Context, before: verificati
 function nextInOrder(deps: VerificationDeps, ctx: Context, check: verification.Check): string | undefined {
   const finished = deps.inferences.get(ctx, check.inferenceId)!;
   const asked = new Set(check.duties.map((duty) => duty.validator));
-  return validatorOrder(deps, ctx, finished, check.drawnHeight).find((operator) => !asked.has(operator));
+  const order = validatorOrder(deps, ctx, validatorTable(deps, ctx), finished, check.drawnHeight);
+  return order.find((operator) => !asked.has(operator));
 }
 
 /** A verdict without objection of the block before: the beacon that its validator could not know says whether others look too. */
@@ -106,22 +108,55 @@ function conveneOrDecide(deps: VerificationDeps, ctx: Context, check: verificati
 function drawFinished(deps: VerificationDeps, ctx: Context): void {
   const finished = deps.inferences.takeFinished(ctx, ctx.height, BLOCK_BUDGET);
   if (finished.length === 0) return;
+  const rates = countFinished(deps, ctx, finished);
+  const table = validatorTable(deps, ctx);
+  for (const each of finished) drawOne(deps, ctx, table, each, rates.get(each)!);
+}
+
+/**
+ * Counts the finishes of each pair and gives the rate of each. The first of a pair's has a rate of its own, since an epoch's first is
+ * always checked; the rest together have that of the last of them, so that it is computed once and nobody gains by finishing many at once.
+ */
+function countFinished(
+  deps: VerificationDeps,
+  ctx: Context,
+  finished: readonly inference.Inference[],
+): ReadonlyMap<inference.Inference, number> {
+  const pairs = new Map<string, inference.Inference[]>();
+  for (const each of finished) {
+    const pair = `${each.executor} ${each.model}`;
+    const known = pairs.get(pair);
+    if (known === undefined) pairs.set(pair, [each]);
+    else known.push(each);
+  }
   const rateOf = deps.reputation.checkingRates(ctx);
-  for (const each of finished) drawOne(deps, ctx, each, rateOf);
+  const rates = new Map<inference.Inference, number>();
+  const count = (together: readonly inference.Inference[]): void => {
+    const { executor, model } = together[0]!;
+    const number = BigInt(together.length);
+    const rate = rateOf(executor, model, number);
+    for (const each of together) rates.set(each, rate);
+    deps.reputation.finished(ctx, executor, model, number);
+  };
+  for (const pair of pairs.values()) {
+    count(pair.slice(0, 1));
+    if (pair.length > 1) count(pair.slice(1));
+  }
+  return rates;
 }
 
 function drawOne(
   deps: VerificationDeps,
   ctx: Context,
+  table: DrawTable,
   finished: inference.Inference,
-  rateOf: (operator: string, model: string) => number,
+  rate: number,
 ): void {
   const { id: inferenceId, executor, model } = finished;
   const drawnHeight = finished.finishHeight + 1n;
-  const rateMicros = deps.inferences.isDisputed(finished) ? CERTAIN : rateOf(executor, model);
-  deps.reputation.finished(ctx, executor, model);
+  const rateMicros = deps.inferences.isDisputed(finished) ? CERTAIN : rate;
   const checked = isChecked(deps, ctx, finished, drawnHeight, rateMicros);
-  const validator = checked ? validatorOrder(deps, ctx, finished, drawnHeight, 1)[0] : undefined;
+  const validator = checked ? validatorOrder(deps, ctx, table, finished, drawnHeight, 1)[0] : undefined;
   if (validator === undefined) {
     deps.inferences.accept(ctx, inferenceId);
     return;
@@ -133,10 +168,6 @@ function drawOne(
 
 /** The first entries up to the present height, earliest first, at most the budget. */
 function dueKeys(ctx: Context, table: Agenda): (readonly [bigint, Uint8Array])[] {
-  const keys: (readonly [bigint, Uint8Array])[] = [];
-  for (const [key] of table.entries(ctx.store(STORE), { limit: BLOCK_BUDGET })) {
-    if (key[0] > ctx.height) break;
-    keys.push(key);
-  }
-  return keys;
+  const range = { before: [ctx.height + 1n, new Uint8Array()] as const, limit: BLOCK_BUDGET };
+  return Array.from(table.entries(ctx.store(STORE), range), ([key]) => key);
 }

@@ -30,8 +30,9 @@ export interface Rewards {
 }
 
 export interface Reputation {
-  checkingRates(ctx: Context): (operator: string, model: string) => number;
-  finished(ctx: Context, operator: string, model: string): void;
+  /** Of the next `count` inferences of a pair together, the rate of the last. */
+  checkingRates(ctx: Context): (operator: string, model: string, count: bigint) => number;
+  finished(ctx: Context, operator: string, model: string, count: bigint): void;
   dutyAssigned(ctx: Context, validator: string): void;
   dutyMissed(ctx: Context, validator: string): void;
   /** Committed and never opened it. */
