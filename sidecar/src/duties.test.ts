@@ -9,8 +9,8 @@ import { authorize } from "@karat/client";
 import { KaratError, newPrivateKey, sha256, silentLogger, toBase64, toHex, utf8 } from "@karat/common";
 
 import { inference, refOf, sign, statementOf, typeUrls, verification } from "@karat/proto";
-import { checkCommitment } from "@karat/rules";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { checkCommitment, samplingSeed, tokensHash } from "@karat/rules";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { DutyRunner } from "./duties.ts";
 import { Openings } from "./openings.ts";
@@ -253,6 +253,35 @@ test("a payload is taken only where its statement is the recorded one", async ()
   const away = { inline: false, payload: true };
   expect((await verdictOf({ ...away, change: { promptHash: new Uint8Array(32) } })).verdict).toBe(Verdict.UNAVAILABLE);
   expect((await verdictOf({ ...away, change: { completionTokens: 1 } })).verdict).toBe(Verdict.UNAVAILABLE);
+});
+
+describe("a part that goes on behind another executor's tokens", () => {
+  const prefixTokenIds = [7, 8, 9];
+  const orderId = sha256(utf8("order"));
+  const recorded = { part: { orderId, prefixTokens: 3, prefixHash: tokensHash(prefixTokenIds) } };
+  const away = { inline: false, payload: true, recorded };
+
+  test("is scored behind them, with the seed of its order", async () => {
+    expect((await verdictOf({ ...away, change: { prefixTokenIds } })).verdict).toBe(Verdict.VALID);
+    const seed = toHex(samplingSeed("karat-1", orderId, new Uint8Array(32), new Uint8Array()));
+    for (const question of asked) {
+      expect(question).toMatchObject({
+        prefix_token_ids: prefixTokenIds,
+        token_ids: [1, 2],
+        seed,
+        inference_id: toHex(id),
+      });
+    }
+  });
+
+  test("is unavailable where its payload has others, or an order's payload has any", async () => {
+    const others = { ...away, change: { prefixTokenIds: [7, 8] } };
+    expect((await verdictOf(others)).verdict).toBe(Verdict.UNAVAILABLE);
+    expect((await verdictOf(away)).verdict).toBe(Verdict.UNAVAILABLE);
+    const order = { inline: false, payload: true, change: { prefixTokenIds } };
+    expect((await verdictOf(order)).verdict).toBe(Verdict.UNAVAILABLE);
+    expect(asked).toEqual([]);
+  });
 });
 
 test("counts that are paid and not in the statement, or not in the payload, are found without a prefill", async () => {
