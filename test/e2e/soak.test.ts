@@ -27,5 +27,7 @@ test("under faults of every kind no request fails while another executor is aliv
   });
   expect(result.violations, JSON.stringify({ ...summary(result), lines }, null, 2)).toEqual([]);
   expect(result.outcomes).toHaveLength(300);
+  // What a killed executor was writing was continued, and both parts were recorded and settled.
+  expect(result.continued).toBeGreaterThan(0);
   expect(new Set(result.faults.map(({ kind }) => kind))).toEqual(new Set(FAULTS));
 });

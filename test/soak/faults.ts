@@ -36,19 +36,27 @@ export function planFaults(seed: string, requests: number, count: number, partic
   }));
 }
 
+export interface InjectorOptions {
+  readonly network: Network;
+  readonly planned: readonly PlannedFault[];
+  readonly chainStopMs: number;
+  readonly report: (line: string) => void;
+  /** Resolves while a participant is in the middle of an answer; what it resolves to reads the answer to its end. */
+  readonly interrupt: (participant: number) => Promise<() => Promise<void>>;
+}
+
 /** Injects one fault after the other, each repaired before the next, as the run makes progress. */
 export class FaultInjector {
   readonly injected: InjectedFault[] = [];
+  readonly #options: InjectorOptions;
   readonly #network: Network;
   readonly #planned: PlannedFault[];
-  readonly #chainStopMs: number;
-  readonly #report: (line: string) => void;
+  readonly #interrupted: Promise<void>[] = [];
 
-  constructor(network: Network, planned: readonly PlannedFault[], chainStopMs: number, report: (line: string) => void) {
-    this.#network = network;
-    this.#planned = [...planned];
-    this.#chainStopMs = chainStopMs;
-    this.#report = report;
+  constructor(options: InjectorOptions) {
+    this.#options = options;
+    this.#network = options.network;
+    this.#planned = [...options.planned];
   }
 
   /** Until all are through; `progress` tells how many requests were answered. */
@@ -58,10 +66,11 @@ export class FaultInjector {
       if (signal.aborted) return;
       const injected: InjectedFault = { ...fault, fromMs: performance.now(), untilMs: Number.POSITIVE_INFINITY };
       this.injected.push(injected);
-      this.#report(`${fault.kind} (participant ${fault.participant}) after ${progress()} requests`);
+      this.#options.report(`${fault.kind} (participant ${fault.participant}) after ${progress()} requests`);
       await this.#inject(fault);
       injected.untilMs = performance.now();
     }
+    await Promise.all(this.#interrupted);
   }
 
   async #inject({ kind, participant }: PlannedFault): Promise<void> {
@@ -69,11 +78,11 @@ export class FaultInjector {
     const target = plan.participants[participant]!;
     switch (kind) {
       case "ml-killed":
-        this.#signal(`ml-${participant}`, "SIGKILL");
+        await this.#inMidStream(participant, `ml-${participant}`, "SIGKILL");
         await sleep(2_000);
         return await this.#network.run(mlService(dir, this.#network.plan, target));
       case "ml-frozen":
-        this.#signal(`ml-${participant}`, "SIGSTOP");
+        await this.#inMidStream(participant, `ml-${participant}`, "SIGSTOP");
         try {
           await sleep(6_000);
         } finally {
@@ -81,7 +90,7 @@ export class FaultInjector {
         }
         return;
       case "api-killed":
-        this.#signal(`api-${participant}`, "SIGKILL");
+        await this.#inMidStream(participant, `api-${participant}`, "SIGKILL");
         await sleep(2_000);
         return await this.#network.run(apiService(dir, plan, target));
       case "redis-restarted": {
@@ -93,9 +102,16 @@ export class FaultInjector {
       }
       case "chain-stopped":
         await this.#network.end("chain-0");
-        await sleep(this.#chainStopMs);
+        await sleep(this.#options.chainStopMs);
         for (const chain of this.#network.chains()) await this.#network.run(chain);
     }
+  }
+
+  /** What it was writing goes on with another, at once or while it is away. */
+  async #inMidStream(participant: number, name: string, signal: NodeJS.Signals): Promise<void> {
+    const rest = await this.#options.interrupt(participant);
+    this.#signal(name, signal);
+    this.#interrupted.push(rest());
   }
 
   #signal(name: string, signal: NodeJS.Signals): void {

@@ -42,18 +42,18 @@ export function judge({ outcomes, faults, ledger, operators, deposited, left }: 
   let continued = 0;
   for (const [id, { executor, parts }] of answered) {
     const life = ledger.lives.get(id);
-    if (parts > 1) {
-      // Its first executor broke off: a miss, or what it gave when it was only silent.
+    if (parts.length > 1) {
       continued++;
-      const begun =
-        life?.starts === 1 && life.executor === executor && (life.missed !== undefined || life.finishes === 1);
-      if (!begun) violations.push(`continued inference ${id} is recorded as ${describe(life)}`);
+      const lives = parts.map((part) => ledger.lives.get(part));
+      const right = lives.map((each, i) => (i < lives.length - 1 ? isBegun(each) : isPaid(each)));
+      if (right.includes(false)) violations.push(`continued inference ${id} is recorded as ${lives.map(describe)}`);
       continue;
     }
     const recorded = life?.starts === 1 && life.finishes === 1 && life.deliveries === 1 && life.executor === executor;
     if (!recorded || life.missed) violations.push(`answered inference ${id} is recorded as ${describe(life)}`);
   }
 
+  const parts = new Set([...answered.values()].flatMap((outcome) => outcome.parts));
   let chargedUnanswered = 0;
   let missed = 0;
   for (const [id, life] of ledger.lives) {
@@ -64,13 +64,21 @@ export function judge({ outcomes, faults, ledger, operators, deposited, left }: 
     if (life.missed) {
       missed++;
       if (!hit(life.executor)) violations.push(`an executor that nothing was done to missed ${id}: ${describe(life)}`);
-    } else if (life.finishes > 0 && life.cost > 0n && !answered.has(id)) chargedUnanswered++;
+    } else if (life.finishes > 0 && life.cost > 0n && !answered.has(id) && !parts.has(id)) chargedUnanswered++;
   }
   if (deposited - left !== ledger.spent()) {
     violations.push(`the deposit went down by ${deposited - left}, settled inferences cost ${ledger.spent()}`);
   }
   return { violations, continued, chargedUnanswered, missed };
 }
+
+/** Its executor broke off: a miss, or what it gave when it was only silent. */
+const isBegun = (life: Life | undefined): boolean =>
+  life?.starts === 1 && (life.missed !== undefined || life.finishes === 1);
+
+/** It went on to the end, and was settled. */
+const isPaid = (life: Life | undefined): boolean =>
+  life?.starts === 1 && life.finishes === 1 && life.deliveries === 1 && life.settlements === 1;
 
 const describe = (life: Life | undefined): string =>
   JSON.stringify(life ?? "nothing", (_key, value) => (typeof value === "bigint" ? value.toString() : value));

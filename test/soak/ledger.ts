@@ -10,7 +10,7 @@ export interface Life {
   /** Invalid and inconclusive decisions. */
   refunds: number;
   executor: string;
-  /** ukarat, of the finish. */
+  /** ukarat: of the finish, then of the settlement. */
   cost: bigint;
   missed: "deadline" | "error" | undefined;
 }
@@ -59,8 +59,11 @@ export class Ledger {
     life.executor = value("executor") ?? life.executor;
     if (type === "inference_start") life.starts++;
     else if (type === "inference_delivery") life.deliveries++;
-    else if (type === "inference_settled") life.settlements++;
-    else if (type === "inference_invalid" || type === "inference_inconclusive") life.refunds++;
+    else if (type === "inference_settled") {
+      life.settlements++;
+      // Where others went on or went before, it is not what the finish said.
+      life.cost = BigInt(value("cost") ?? "0");
+    } else if (type === "inference_invalid" || type === "inference_inconclusive") life.refunds++;
     else if (type === "inference_missed") life.missed = value("reason") === "error" ? "error" : "deadline";
     else if (type === "inference_finish") {
       life.finishes++;

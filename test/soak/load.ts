@@ -1,6 +1,7 @@
 /** Clients: plain and streamed requests, so many at once, each with what became of it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
+import { midStream, type Parts } from "../e2e/midStream.ts";
 import { Random } from "../simulation/random.ts";
 
 export interface Outcome {
@@ -11,8 +12,8 @@ export interface Outcome {
   readonly inferenceId: string | undefined;
   readonly executor: string | undefined;
   readonly attempts: number;
-  /** Executors that gave the answer between them. */
-  readonly parts: number;
+  /** Inference ids of what executors gave between them, in order; empty when one gave all. */
+  readonly parts: readonly string[];
   readonly fromMs: number;
   readonly untilMs: number;
 }
@@ -33,6 +34,8 @@ const CLIENT_TIMEOUT_MS = 120_000;
 
 export class Load {
   readonly outcomes: Outcome[] = [];
+  /** Streams that were asked for to be in the middle when a fault comes. */
+  readonly caught: Outcome[] = [];
   readonly #options: LoadOptions;
   readonly #openai: OpenAI;
   readonly #random: Random;
@@ -59,6 +62,22 @@ export class Load {
     await Promise.all(Array.from({ length: concurrency }, client));
   }
 
+  /** Resolves in the middle of a stream that this executor gives; what it resolves to reads on to the end. */
+  async caughtBy(executor: string): Promise<() => Promise<void>> {
+    const fromMs = performance.now();
+    const { inferenceId, rest } = await midStream({ openai: this.#openai, model: this.#options.model, executor });
+    return async () => {
+      const told = { streamed: true, inferenceId, executor, attempts: 1, fromMs };
+      try {
+        const { karat } = await rest();
+        const parts = (karat?.parts ?? []).map((part) => part.inference_id);
+        this.caught.push({ ...told, result: "answered", code: "ok", parts, untilMs: performance.now() });
+      } catch (error) {
+        this.caught.push({ ...told, result: "broken", code: codeOf(error), parts: [], untilMs: performance.now() });
+      }
+    };
+  }
+
   async #ask(index: number): Promise<Outcome> {
     const streamed = this.#random.percent(50);
     const body = {
@@ -69,10 +88,10 @@ export class Load {
     };
     const fromMs = performance.now();
     let headers: Headers | undefined;
-    let parts = 1;
+    let parts: readonly string[] = [];
     const see = (answer: object): void => {
-      const karat = "karat" in answer ? (answer.karat as { parts?: unknown[] }) : {};
-      parts = karat.parts?.length ?? parts;
+      const karat = "karat" in answer ? (answer.karat as Parts) : undefined;
+      parts = karat?.parts?.map((part) => part.inference_id) ?? parts;
     };
     const outcome = (result: Outcome["result"], code: string): Outcome => ({
       streamed,
@@ -101,8 +120,10 @@ export class Load {
       see(data);
       return data.choices[0]?.finish_reason ? outcome("answered", "ok") : outcome("failed", "no_finish_reason");
     } catch (error) {
-      const code = error instanceof OpenAI.APIError ? (error.code ?? error.constructor.name) : String(error);
-      return outcome(headers ? "broken" : "failed", code);
+      return outcome(headers ? "broken" : "failed", codeOf(error));
     }
   }
 }
+
+const codeOf = (error: unknown): string =>
+  error instanceof OpenAI.APIError ? (error.code ?? error.constructor.name) : String(error);

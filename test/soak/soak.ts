@@ -51,7 +51,8 @@ export async function soakOn(net: TestNetwork, options: SoakOptions): Promise<So
   const { endpoint, apiKey } = network;
   const load = new Load({ endpoint, apiKey, model, requests, concurrency, seed, ...pace });
   const planned = planFaults(seed, requests, count, participants.length);
-  const injector = new FaultInjector(network, planned, chainStopMs, report);
+  const interrupt = (participant: number) => load.caughtBy(participants[participant]!.address);
+  const injector = new FaultInjector({ network, planned, chainStopMs, report, interrupt });
   const stop = new AbortController();
   const began = performance.now();
   const progress = setInterval(() => report(`${load.outcomes.length} of ${requests} requests`), 30_000);
@@ -66,7 +67,8 @@ export async function soakOn(net: TestNetwork, options: SoakOptions): Promise<So
   }
   const seconds = (performance.now() - began) / 1_000;
   const { outcomes } = load;
-  await untilBooked(ledger, outcomes);
+  const judged = [...outcomes, ...load.caught];
+  await untilBooked(ledger, judged);
   const operators = participants.map(({ address }) => address);
   const faults = injector.injected;
   // The deposit of the same block as the events: settlements go on meanwhile.
@@ -77,7 +79,7 @@ export async function soakOn(net: TestNetwork, options: SoakOptions): Promise<So
     await ledger.catchUp();
     steady = ledger.spent() === before && (await total(net, client)) === left;
   }
-  const verdict = judge({ outcomes, faults, ledger, operators, deposited, left });
+  const verdict = judge({ outcomes: judged, faults, ledger, operators, deposited, left });
   return { ...verdict, outcomes, faults, seconds, recorded: ledger.lives.size };
 }
 
@@ -90,11 +92,13 @@ async function total({ chain }: TestNetwork, client: string): Promise<bigint> {
 /** Until all that was answered is recorded and all that was started is over, or the time is. */
 async function untilBooked(ledger: Ledger, outcomes: readonly Outcome[]): Promise<void> {
   const until = Date.now() + SETTLE_MS;
-  const answered = outcomes.filter(({ result }) => result === "answered").map(({ inferenceId }) => inferenceId!);
+  const answered = outcomes.filter(({ result }) => result === "answered");
   const booked = (): boolean =>
-    answered.every((id) => {
-      const life = ledger.lives.get(id);
-      return life !== undefined && life.finishes > 0 && life.deliveries > 0;
+    answered.every(({ inferenceId, parts }) => {
+      const life = ledger.lives.get(parts.at(-1) ?? inferenceId!);
+      return (
+        life !== undefined && life.finishes > 0 && life.deliveries > 0 && (parts.length === 0 || life.settlements > 0)
+      );
     }) && [...ledger.lives.values()].every((life) => life.finishes > 0 || life.missed !== undefined);
   while (Date.now() < until) {
     try {

@@ -17,7 +17,7 @@ class FakeChain {
   readonly chainId = "karat-test-1";
 
   readonly query = {
-    params: () => this.#answer(() => params.Params.fromPartial({ maxAnchorAge: 5n, inferenceDeadline: 60n })),
+    params: () => this.#answer(() => params.Params.fromPartial({ maxAnchorAge: 5n, inferenceDeadline: 8n })),
     models: () => this.#answer(() => [params.Model.fromPartial({ id: "m" })]),
     participants: () => this.#answer(() => this.participants),
     epoch: (number?: bigint) =>
@@ -101,6 +101,8 @@ describe("the view of the chain", () => {
     chain.epoch = { ...chain.epoch, endHeight: 200n };
     await at(90n);
     expect(view.beacon(90n)).toEqual(chain.beacon(90n));
+    // Of an answer that may be continued yet, and of one that may not.
+    expect(view.beacon(74n)).toEqual(chain.beacon(74n));
     expect(view.beacon(70n)).toBeUndefined();
   });
 

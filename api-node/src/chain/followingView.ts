@@ -248,7 +248,9 @@ export class FollowingView implements ChainView {
   }
 
   #prune(): void {
-    const oldest = this.#height - this.#known().params.maxAnchorAge - 10n;
+    // An answer may be continued for as long as its first executor has for it.
+    const { maxAnchorAge, inferenceDeadline } = this.#known().params;
+    const oldest = this.#height - (maxAnchorAge > inferenceDeadline ? maxAnchorAge : inferenceDeadline) - 10n;
     for (const height of this.#beacons.keys()) if (height < oldest) this.#beacons.delete(height);
   }
 }

@@ -124,6 +124,23 @@ describe("an executor", () => {
     expect(executor.ml.begun).toBe(1);
   });
 
+  test("goes on behind another's tokens once, for as long as their order may be continued", async () => {
+    const [first, prefix] = [order(), [0, 1]];
+    const part = { ...first, prefix };
+    expect((await execute(part)).lines.at(-1)?.type).toBe("end");
+    // A second run could be cut off elsewhere: two statements of one inference would convict their executor.
+    network.view.current += 25n;
+    executor.executed.forgetBelow(network.view.current - network.view.params().maxAnchorAge);
+    expect(codeOf(await execute(part))).toBe("authorization_reused");
+    expect(executor.ml.begun).toBe(1);
+  });
+
+  test("that goes on needs no more of the deposit than to read: the rest is held for the order", async () => {
+    network.view.fund(network.client, 110n);
+    expect(codeOf(await execute(order()))).toBe("insufficient_deposit");
+    expect((await execute({ ...order(), prefix: [0, 1] })).lines.at(-1)?.type).toBe("end");
+  });
+
   test("that could not begin may be asked for the same id again", async () => {
     const asked = order();
     network.view.fund(network.client, 0n);

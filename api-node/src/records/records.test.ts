@@ -2,19 +2,20 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KaratError, sha256, silentLogger, toHex, utf8 } from "@karat/common";
-import { encodeSigned, inference, refOf, sign } from "@karat/proto";
+import { encodeSigned, inference, partNameOf, refOf, sign } from "@karat/proto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type NodeDatabase, openDatabase } from "../storage/database.ts";
 import { FakeSender, fakeCompact } from "../testing/fakeSender.ts";
 import { RedisServer, requireRedis } from "../testing/redisServer.ts";
 import { EmbeddedQueue } from "./embeddedQueue.ts";
 import type { JobQueue } from "./jobQueue.ts";
+import { openBatchOf } from "./openBatch.ts";
 import { Outbox } from "./outbox.ts";
 import { ProgressWatch } from "./progressWatch.ts";
 import { type NewRecord, recordKey } from "./record.ts";
 import { RedisQueue } from "./redisQueue.ts";
 import { Relay } from "./relay.ts";
-import { RecordWriter } from "./writer.ts";
+import { isOfAnother, RecordWriter } from "./writer.ts";
 
 const writing = { compact: fakeCompact, chainId: () => "karat-1", operator: "karat1operator" };
 
@@ -71,6 +72,31 @@ const finish = (n: number, more: Partial<NewRecord> = {}): NewRecord => ({
 /** As the chain names it. */
 const shortOf = (key: string): string => key.slice(0, key.indexOf("-") + 17);
 const keyOf = (kind: NewRecord["kind"], n: number): string => recordKey(kind, idOf(n));
+
+test("a start of a part stands behind that of its order in a batch, and under the id of the part", () => {
+  const prefix = { tokens: 2, hash: sha256(utf8("ids")) };
+  const receipt = encodeSigned("receipt", {
+    chainId: "karat-1",
+    inferenceId: new Uint8Array(32),
+    attempt: 3,
+    executor: "karat1executor",
+    promptTokens: 4,
+    deadlineHeight: 9n,
+  });
+  const authorization = authorizationOf(1);
+  const record = inference.StartRecord.encode(
+    inference.StartRecord.fromPartial({ authorization, receipt, prefix }),
+  ).finish();
+  const inferenceId = sha256(partNameOf("karat-1", idOf(1), 3, prefix));
+  const part: NewRecord = { kind: "start", inferenceId, record, deadlineHeight: 9n };
+  const entries = [part, start(1)].map((one) => ({ ...one, notBefore: 0n, unknownTries: 0, refusedTries: 0 }));
+  const { batch, order } = openBatchOf(entries, "karat-1", { sender: "karat1node", operator: "karat1operator" });
+  expect(order.map((entry) => toHex(entry.inferenceId))).toEqual([idOf(1), inferenceId].map(toHex));
+  expect(batch.starts?.map((one) => one.prefix)).toEqual([undefined, prefix]);
+  expect(order.map((entry) => isOfAnother(entry, () => "karat-1"))).toEqual([false, false]);
+  for (const inferenceId of [idOf(1), idOf(2)])
+    expect(isOfAnother({ ...part, inferenceId }, () => "karat-1")).toBe(true);
+});
 
 let directory: string;
 let sender: FakeSender;

@@ -3,6 +3,7 @@ import { isKaratError, type Logger, messageOf, sha256 } from "@karat/common";
 import { inference, type OpenBatch, partNameOf, sign, typeUrls } from "@karat/proto";
 import { openBatchOf } from "./openBatch.ts";
 import type { Outbox, OutboxEntry } from "./outbox.ts";
+import type { NewRecord } from "./record.ts";
 import { RECORD_CODE } from "./resultCodes.ts";
 
 /** The part of TxSender that the writer uses. */
@@ -261,7 +262,7 @@ export class RecordWriter {
 }
 
 /** A start whose id is not that of its authorization, or of its part. */
-function isOfAnother({ kind, record, inferenceId }: OutboxEntry, chainId: () => string): boolean {
+export function isOfAnother({ kind, record, inferenceId }: NewRecord, chainId: () => string): boolean {
   if (kind !== "start") return false;
   const { authorization, receipt, prefix } = inference.StartRecord.decode(record);
   const orderId = sha256(authorization);

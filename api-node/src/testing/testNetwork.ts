@@ -21,6 +21,7 @@ export interface TestParticipant {
   readonly node: ApiNode;
   readonly ml: FakeMlNode;
   readonly pool: MlPool;
+  readonly executed: ExecutedIds;
   readonly records: NewRecord[];
   readonly payloads: Payload[];
   readonly url: string;
@@ -47,6 +48,7 @@ export class TestNetwork {
     const ml = await FakeMlNode.start(script);
     const pool = new MlPool({ log: silentLogger, idleMs: 60_000 });
     await pool.add({ url: mlUrl ?? ml.url });
+    const executed = new ExecutedIds(volatileIds);
     const records: NewRecord[] = [];
     const addSoon = (record: NewRecord): void => {
       const key = recordKey(record.kind, record.inferenceId);
@@ -64,14 +66,14 @@ export class TestNetwork {
         ml: pool,
         records: { add: async (record) => addSoon(record), addSoon },
         payloads: { put: async (...items) => void payloads.push(...items) },
-        executed: new ExecutedIds(volatileIds),
+        executed,
         metrics: createMetrics({ process: false }),
         log,
       },
     );
     const url = `http://127.0.0.1:${node.port}`;
     this.view.join(identity, url);
-    const participant = { identity, node, ml, pool, records, payloads, url };
+    const participant = { identity, node, ml, pool, executed, records, payloads, url };
     this.participants.push(participant);
     return participant;
   }
