@@ -1,4 +1,4 @@
-import { continuationId, verifyDelivery } from "@karat/client";
+import { continuationId, receivedParts, verifyDelivery } from "@karat/client";
 import { fromBase64, fromHex, KaratError, publicKeyOf, toHex } from "@karat/common";
 import { inference, sign } from "@karat/proto";
 import { samplingSeed, sha256, tokensHash } from "@karat/rules";
@@ -204,10 +204,7 @@ describe("an executor that breaks off behind its first tokens", () => {
     const me = await network.join({ tokens: TOKENS });
     const failing = await network.join({ tokens: TOKENS, failAfter: 3 });
     const { karat } = await untilBegunBy(me, failing);
-    const parts = karat.parts!.slice(1).map(({ attempt, behind_tokens, prefix_hash }) => ({
-      attempt,
-      prefix: { tokens: behind_tokens, hash: fromHex(prefix_hash) },
-    }));
+    const parts = receivedParts(karat.parts);
     const check = {
       requestHash: fromHex(String(karat.request_hash)),
       text: TEXT,

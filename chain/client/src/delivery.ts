@@ -1,4 +1,4 @@
-import { KaratError, sha256, toHex, utf8 } from "@karat/common";
+import { fromHex, KaratError, sha256, toHex, utf8 } from "@karat/common";
 import { DOMAIN, type inference, partNameOf, sign } from "@karat/proto";
 import { verifyBytes } from "./signing.ts";
 
@@ -21,6 +21,21 @@ export interface ReceivedPart {
   readonly attempt: number;
   readonly prefix: inference.Prefix;
 }
+
+/** One of `karat.parts` of an answer. */
+interface ListedPart {
+  readonly attempt: number;
+  readonly behind_tokens: number;
+  /** Hex. */
+  readonly prefix_hash: string;
+}
+
+/** The parts behind the first, as the field `karat.parts` of an answer lists all of them; without it, one executor gave the whole answer. */
+export const receivedParts = (listed: readonly ListedPart[] = []): ReceivedPart[] =>
+  listed.slice(1).map(({ attempt, behind_tokens: tokens, prefix_hash: hash }) => ({
+    attempt,
+    prefix: { tokens, hash: fromHex(hash) },
+  }));
 
 /**
  * Compares the transfer agent's signed receipt with what the client itself sent and received, all parts of the answer included.

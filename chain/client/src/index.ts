@@ -2,7 +2,7 @@ export { type ApiKey, decodeApiKey, encodeApiKey } from "./apiKey.ts";
 export { type Authorization, type AuthorizeOptions, authorize, openAuthorization } from "./authorization.ts";
 export { ChainClient, type ChainEvent, type FollowedBlock, type FollowedTx, type TxResult } from "./chainClient.ts";
 export { type ContinuedPart, continuationId, prefixOf } from "./continuation.ts";
-export { type DeliveryCheck, type ReceivedPart, verifyDelivery } from "./delivery.ts";
+export { type DeliveryCheck, type ReceivedPart, receivedParts, verifyDelivery } from "./delivery.ts";
 export { type BlockCursor, type FollowOptions, followBlocks } from "./followBlocks.ts";
 export * from "./proofs/index.ts";
 export { type AccountState, ChainQueries } from "./queries.ts";
