@@ -8,6 +8,13 @@ const { InferenceStatus } = inference;
 /** As many as one query may ask for, and queries of one look: what waits longest comes first. */
 const PAGE = 256;
 const MAX_PAGES = 8;
+/** There is nothing left to say of an inference. */
+const OVER: readonly inference.InferenceStatus[] = [
+  InferenceStatus.SETTLED,
+  InferenceStatus.MISSED,
+  InferenceStatus.INVALID,
+  InferenceStatus.INCONCLUSIVE,
+];
 
 export interface ProgressWatchOptions {
   readonly outbox: Outbox;
@@ -55,7 +62,10 @@ export class ProgressWatch {
 
   async #take({ key, awaits }: Pending, progress: inference.Progress): Promise<void> {
     const { outbox, log } = this.#options;
-    if (awaits === "start" || progress.delivered || progress.status === InferenceStatus.MISSED) {
+    if (awaits === "start" || progress.delivered || OVER.includes(progress.status)) {
+      if (!progress.delivered && progress.status === InferenceStatus.SETTLED) {
+        log.info({ record: key }, "An inference was paid before its delivery could be recorded.");
+      }
       await outbox.remove(key);
       return;
     }

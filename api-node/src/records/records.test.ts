@@ -401,8 +401,21 @@ describe("what waits for the chain", () => {
     expect([said!.complete, toHex(said!.response), said!.root.length]).toEqual([true, toHex(response), 0]);
   });
 
-  test("is dropped where there is nothing left to say: missed, or delivered before a crash", async () => {
-    for (const change of [{ status: inference.InferenceStatus.MISSED }, { delivered: true }]) {
+  test("is no dead letter where the inference was over before it got there", async () => {
+    const made = pipeline();
+    await made.outbox.add(start(1));
+    await settled(made);
+    await made.outbox.add(delivery());
+    sender.over = true;
+    await look(made, progressOf());
+    await settled(made);
+    expect([made.outbox.size, made.outbox.deadCount]).toEqual([0, 0]);
+  });
+
+  test("is dropped where there is nothing left to say: missed, paid, refunded, or delivered before a crash", async () => {
+    const { MISSED, SETTLED, INVALID, INCONCLUSIVE } = inference.InferenceStatus;
+    const over = [MISSED, SETTLED, INVALID, INCONCLUSIVE].map((status) => ({ status }));
+    for (const change of [...over, { delivered: true }]) {
       const made = pipeline();
       await made.outbox.add(delivery());
       await look(made, progressOf(change));

@@ -7,6 +7,8 @@ export const RECORD_CODE = {
   alreadyStarted: 21,
   /** No start with this id is on chain (yet). */
   unknownInference: 22,
+  /** The inference is over: nothing can be said of it any more. */
+  illegalStep: 23,
   /** There is no finish (yet) that a delivery could agree with. */
   notFinished: 31,
 } as const;

@@ -219,6 +219,9 @@ export class RecordWriter {
           // Hedged: another executor's receipt was first, and the word of it came after the first token here.
           log.info({ record: item.key }, "Another executor got the inference; the record is dropped.");
           await outbox.remove(item.key);
+        } else if (item.kind === "delivery" && code === RECORD_CODE.illegalStep) {
+          log.info({ record: item.key }, "The inference was over before its delivery could be recorded.");
+          await outbox.remove(item.key);
         } else {
           const reason = `inference/${code}: ${why}`;
           log.warn({ record: item.key, reason }, "The chain refused a record.");

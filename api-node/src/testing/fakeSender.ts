@@ -24,6 +24,8 @@ export class FakeSender implements RecordSender {
   loseBroadcast = false;
   /** Inferences are other executors': finishes are refused. */
   taken = false;
+  /** Inferences are over: deliveries are refused. */
+  over = false;
   height = 100n;
   readonly #started = new Set<bigint>();
   readonly #sent = new Map<string, SentTx>();
@@ -60,7 +62,8 @@ export class FakeSender implements RecordSender {
     ];
     const refusals = records.flatMap(([kind, ref], index) => {
       if (kind === "start") this.#started.add(ref);
-      const code = this.taken && kind === "finish" ? 11 : this.#started.has(ref) ? 0 : 22;
+      const refused = this.taken && kind === "finish" ? 11 : this.over && kind === "delivery" ? 23 : 0;
+      const code = refused > 0 ? refused : this.#started.has(ref) ? 0 : 22;
       const name = `${kind}-${ref.toString(16).padStart(16, "0")}`;
       if (code === 0 && !this.recorded.includes(name)) this.recorded.push(name);
       return code === 0 ? [] : [{ index, code, log: "" }];
