@@ -92,6 +92,28 @@ describe("the view of the chain", () => {
     expect(view.chainId).toBe("karat-test-1");
   });
 
+  test("several chain queries for each request (Gonka): what a request reads is here, and a deposit is read once a block at most", async () => {
+    view.start();
+    await at(50n);
+    // Polls for the next block go on beside this.
+    let deposits = 0;
+    const { deposit: ask } = chain.query;
+    chain.query.deposit = (client) => {
+      deposits++;
+      return ask(client);
+    };
+    for (let request = 0; request < 1_000; request++) {
+      view.params();
+      view.models();
+      view.beacon(view.height());
+      view.epochAt(50n)?.members.forEach(({ operator }) => {
+        view.participant(operator);
+      });
+      await view.deposit("karat1client", 10n);
+    }
+    expect(deposits).toBe(1);
+  });
+
   test("knows the beacons of the recent heights and forgets the others", async () => {
     view.start();
     await at(50n);

@@ -1,6 +1,6 @@
 import { encodeApiKey } from "@karat/client";
 import { addressOfKey, type Logger, newPrivateKey, publicKeyOf, silentLogger } from "@karat/common";
-import { createMetrics } from "@karat/common/http";
+import { createMetrics, type Metrics } from "@karat/common/http";
 import { ExecutedIds, volatileIds } from "../executor/executedIds.ts";
 import { MlPool } from "../executor/mlPool.ts";
 import type { NodeIdentity } from "../identity.ts";
@@ -22,6 +22,7 @@ export interface TestParticipant {
   readonly ml: FakeMlNode;
   readonly pool: MlPool;
   readonly executed: ExecutedIds;
+  readonly metrics: Metrics;
   readonly records: NewRecord[];
   readonly payloads: Payload[];
   readonly url: string;
@@ -48,6 +49,7 @@ export class TestNetwork {
     const ml = await FakeMlNode.start(script);
     const pool = new MlPool({ log: silentLogger, idleMs: 60_000 });
     await pool.add({ url: mlUrl ?? ml.url });
+    const metrics = createMetrics({ process: false });
     const executed = new ExecutedIds(volatileIds);
     const records: NewRecord[] = [];
     const addSoon = (record: NewRecord): void => {
@@ -67,13 +69,13 @@ export class TestNetwork {
         records: { add: async (record) => addSoon(record), addSoon },
         payloads: { put: async (...items) => void payloads.push(...items) },
         executed,
-        metrics: createMetrics({ process: false }),
+        metrics,
         log,
       },
     );
     const url = `http://127.0.0.1:${node.port}`;
     this.view.join(identity, url);
-    const participant = { identity, node, ml, pool, executed, records, payloads, url };
+    const participant = { identity, node, ml, pool, executed, metrics, records, payloads, url };
     this.participants.push(participant);
     return participant;
   }

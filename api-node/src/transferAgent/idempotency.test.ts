@@ -44,6 +44,31 @@ describe("an idempotency key", () => {
     rmSync(directory, { recursive: true });
   });
 
+  test("whose request ran when the process ended is refused at once: it may have been charged, and does not run twice", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "karat-answers-"));
+    const first = openDatabase(directory);
+    const running = new IdempotentAnswers({ store: answerStore(first) });
+    const begun = Promise.withResolvers<void>();
+    const never = new Promise<WholeAnswer>(() => undefined);
+    void running.get(asked("k"), () => {
+      begun.resolve();
+      return never;
+    });
+    await begun.promise;
+    const failing = running.get(asked("failed"), () => Promise.reject(new Error("no")));
+    await expect(failing).rejects.toThrow("no");
+    await first.close();
+    const second = openDatabase(directory);
+    const answers = new IdempotentAnswers({ store: answerStore(second) });
+    let made = 0;
+    const make = async () => answer(String(++made));
+    await expect(answers.get(asked("k"), make)).rejects.toMatchObject({ code: "request_interrupted" });
+    await expect(answers.get(asked("k", "other"), make)).rejects.toMatchObject({ code: "idempotency_mismatch" });
+    expect((await answers.get(asked("failed"), make)).body).toBe("1");
+    await second.close();
+    rmSync(directory, { recursive: true });
+  });
+
   test("is refused for another request", async () => {
     const answers = new IdempotentAnswers();
     await answers.get(asked("k"), async () => answer("1"));

@@ -25,7 +25,8 @@ export interface AnswerStore {
 
 export interface StoredAnswer {
   readonly body: string;
-  readonly answer: WholeAnswer;
+  /** Undefined while the request runs. */
+  readonly answer: WholeAnswer | undefined;
   readonly expiresMs: number;
 }
 
@@ -42,7 +43,8 @@ export interface IdempotencyOptions {
 
 interface Kept {
   readonly body: string;
-  readonly answer: Promise<WholeAnswer>;
+  /** Undefined when the process that was to give it has ended. */
+  readonly answer: Promise<WholeAnswer> | undefined;
   readonly expiresMs: number;
   bytes: number;
 }
@@ -51,7 +53,8 @@ const MAX_KEY_LENGTH = 255;
 
 /**
  * Answers by idempotency key, for 24 hours or until there is no more room, also across a restart. A request that comes while the first runs waits for
- * its answer; one that failed is forgotten, so that it can be tried again.
+ * its answer; one that failed is forgotten, so that it can be tried again. One that ran when the process ended is refused: it may have been charged, and does
+ * not run twice.
  */
 export class IdempotentAnswers {
   readonly #options: Required<IdempotencyOptions>;
@@ -64,14 +67,17 @@ export class IdempotentAnswers {
     this.#options = { ...defaults, store: volatileAnswers, ...options };
     const stored = [...this.#options.store.load()].toSorted(([, a], [, b]) => a.expiresMs - b.expiresMs);
     for (const [at, { body, answer, expiresMs }] of stored) {
-      const bytes = answer.body.length;
-      this.#kept.set(at, { body, answer: Promise.resolve(answer), expiresMs, bytes });
+      const bytes = answer?.body.length ?? 0;
+      this.#kept.set(at, { body, answer: answer && Promise.resolve(answer), expiresMs, bytes });
       this.#bytes += bytes;
     }
     this.#forget();
   }
 
-  /** Throws `idempotency_mismatch` when the key was used for another request, and whatever `make` throws. */
+  /**
+   * Throws `idempotency_mismatch` when the key was used for another request, `request_interrupted` when this node stopped while it ran, and whatever
+   * `make` throws.
+   */
   async get(identity: AnswerIdentity, make: () => Promise<WholeAnswer>): Promise<WholeAnswer> {
     const { client, key, body } = identity;
     if (key.length > MAX_KEY_LENGTH) {
@@ -84,13 +90,24 @@ export class IdempotentAnswers {
       if (known.body !== body) {
         throw new KaratError("idempotency_mismatch", "This idempotency key was used for another request.");
       }
+      if (!known.answer) {
+        const message =
+          "This node stopped while it ran the request of this idempotency key. Ask again with another key.";
+        throw new KaratError("request_interrupted", message);
+      }
       return await known.answer;
     }
     const { keepMs, now, store } = this.#options;
-    const kept: Kept = { body, answer: make(), expiresMs: now() + keepMs, bytes: 0 };
+    const expiresMs = now() + keepMs;
+    const begun = async (): Promise<WholeAnswer> => {
+      await store.put(at, { body, answer: undefined, expiresMs });
+      return await make();
+    };
+    const made = begun();
+    const kept: Kept = { body, answer: made, expiresMs, bytes: 0 };
     this.#kept.set(at, kept);
     try {
-      const answer = await kept.answer;
+      const answer = await made;
       if (this.#kept.get(at) === kept) {
         kept.bytes = answer.body.length;
         this.#bytes += kept.bytes;
@@ -100,7 +117,10 @@ export class IdempotentAnswers {
       }
       return answer;
     } catch (error) {
-      if (this.#kept.get(at) === kept) this.#kept.delete(at);
+      if (this.#kept.get(at) === kept) {
+        this.#kept.delete(at);
+        store.delete(at);
+      }
       throw error;
     }
   }

@@ -166,6 +166,26 @@ test("every chunk logged (Gonka)", async () => {
   expect(lines.join("")).not.toContain("Say hello");
 });
 
+test("no Prometheus (Gonka)", async () => {
+  const me = await network.join();
+  await sdk(me).chat.completions.create(question);
+  await vi.waitFor(async () => {
+    const text = await me.metrics.render();
+    expect(text).toContain('karat_requests_total{endpoint="chat",code="ok"} 1');
+    expect(text).toContain('karat_tokens_total{kind="completion"} 4');
+    expect(text).toMatch(/^# TYPE karat_time_to_first_token_seconds histogram$/m);
+  });
+});
+
+test("only chat completions and models exist (Gonka)", async () => {
+  const me = await network.join();
+  const openai = sdk(me);
+  const text = await openai.completions.create({ model: TEST_MODEL, prompt: "Say hello." });
+  expect(text.choices[0]?.text).toBe("Hello world");
+  const response = await openai.responses.create({ model: TEST_MODEL, input: "Say hello." });
+  expect(response.output_text).toBe("Hello world");
+});
+
 test("an executor that cannot be reached told to the client instead of asking the next (Gonka)", async () => {
   const me = await network.join();
   const gone = await network.join();
