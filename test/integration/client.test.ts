@@ -163,8 +163,8 @@ describe("the block follower", () => {
     expect(more[0]?.height).toBe(4n);
     const found = await client.txSearch(`message.action='/cosmos.bank.v1beta1.MsgSend'`);
     const block = await client.block(found[0]!.height);
-    expect(block.txs[0]).toMatchObject({ code: 0, hash: found[0]!.hash });
-    expect(client.messagesOf(block.txs[0]!.bytes)[0]?.typeUrl).toBe("/cosmos.bank.v1beta1.MsgSend");
+    expect(block.txs[0]).toMatchObject({ code: 0, events: found[0]!.events });
+    expect(client.messagesOf(found[0]!.bytes)[0]?.typeUrl).toBe("/cosmos.bank.v1beta1.MsgSend");
   });
 });
 

@@ -36,8 +36,7 @@ class FakeChain {
 
   beacon = (height: bigint): Uint8Array => sha256(utf8(String(height)));
   status = () => this.#answer(() => ({ height: this.height, timeMs: 0 }));
-  block = (height: bigint) =>
-    this.#answer(() => ({ height, timeMs: 0, txs: [], events: this.events.get(height) ?? [] }));
+  block = (height: bigint) => this.#answer(() => ({ height, txs: [], events: this.events.get(height) ?? [] }));
   close(): void {}
 
   async #answer<T>(make: () => T): Promise<T> {

@@ -55,7 +55,7 @@ export async function checkRequest(
     throw new KaratError("stale_anchor", "The anchor height is not recent.", { anchor_height: anchorHeight });
   }
 
-  const order = drawExecutors(view, authorization, beacon, orderId);
+  const order = drawExecutors(view, authorization, beacon, orderId, request.attempt + 1);
   const self = order[request.attempt];
   if (self?.member.operator !== operator) {
     throw new KaratError("not_drawn", "This node is not the one drawn for the attempt.", { attempt: request.attempt });

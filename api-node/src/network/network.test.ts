@@ -95,7 +95,6 @@ const get = async (at: string, headers: Record<string, string> = {}): Promise<[n
 };
 const refund = (height: bigint, type = "inference_invalid", owner = client) => ({
   height,
-  timeMs: 0,
   txs: [],
   events: [
     {

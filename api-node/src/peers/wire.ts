@@ -1,6 +1,6 @@
 import { fromBase64, KaratError, toBase64 } from "@karat/common";
 import { z } from "zod";
-import type { ExecuteLine, ExecuteRequest } from "../executor/protocol.ts";
+import type { ExecuteLine, ExecuteRequest, TokenLine } from "../executor/protocol.ts";
 
 /** `POST /karat/v1/execute` as JSON: bytes are base64. */
 const base64 = z
@@ -82,7 +82,7 @@ const tokenLine = z.object({
   text: z.string(),
   top: z.array(z.object(alternative)).max(64),
 });
-const otherLines = z.discriminatedUnion("type", [receiptLine, busyLine, endLine, errorLine, tokenLine]);
+const anyLine = z.discriminatedUnion("type", [receiptLine, busyLine, endLine, errorLine, tokenLine]);
 
 /** One line of the answer as it goes over the wire, line feed included. */
 export function encodeExecuteLine(line: ExecuteLine): string {
@@ -95,7 +95,24 @@ const bytesAsBase64 = (_key: string, value: unknown): unknown =>
 
 /** Throws KaratError `invalid_request` on a line that is none of those of the protocol. */
 export function decodeExecuteLine(value: unknown): ExecuteLine {
-  return parse(otherLines, value) as ExecuteLine;
+  return isPlainToken(value) ? value : (parse(anyLine, value) as ExecuteLine);
+}
+
+/** A token without alternatives, which nearly all lines are: known at a glance. */
+function isPlainToken(value: unknown): value is TokenLine {
+  if (typeof value !== "object" || value === null) return false;
+  const { type, id, token, bytes, logprob, text, top } = value as Record<string, unknown>;
+  return (
+    type === "token" &&
+    Number.isSafeInteger(id) &&
+    typeof token === "string" &&
+    typeof logprob === "number" &&
+    typeof text === "string" &&
+    Array.isArray(top) &&
+    top.length === 0 &&
+    Array.isArray(bytes) &&
+    bytes.every(Number.isSafeInteger)
+  );
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

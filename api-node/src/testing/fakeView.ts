@@ -73,7 +73,7 @@ export class FakeView implements ChainView {
   advance(block: Partial<FollowedBlock> = {}): void {
     this.current += 1n;
     for (const listener of this.#listeners) {
-      listener({ height: this.current, timeMs: 0, txs: [], events: [], ...block });
+      listener({ height: this.current, txs: [], events: [], ...block });
     }
   }
 }

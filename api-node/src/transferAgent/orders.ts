@@ -9,6 +9,7 @@ import { lockedCost } from "../executor/checks.ts";
 import type { MlPool } from "../executor/mlPool.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { ClientRequest } from "./clientRequest.ts";
+import type { DispatchModules } from "./dispatch.ts";
 import { tokenBounds } from "./tokenBounds.ts";
 
 export interface OrderModules {
@@ -16,6 +17,7 @@ export interface OrderModules {
   readonly identity: NodeIdentity;
   readonly ml: MlPool;
   readonly holds: Holds;
+  readonly dispatch: Pick<DispatchModules, "maxAttempts">;
   /** Longest prompt this node takes; the model's context bounds it anyway. */
   readonly maxPromptTokens?: number;
 }
@@ -90,7 +92,13 @@ export async function placeOrder(
       transferAgent: identity.operator,
       recording: recordingMode(view, request, bounds.maxOutputTokens, terms),
     });
-    const drawn = drawExecutors(view, authorization.message, beacon, authorization.inferenceId);
+    const drawn = drawExecutors(
+      view,
+      authorization.message,
+      beacon,
+      authorization.inferenceId,
+      modules.dispatch.maxAttempts,
+    );
     return { authorization, request, drawn, hold };
   } catch (error) {
     hold.release();

@@ -55,8 +55,7 @@ export function openAuthorization(bytes: Uint8Array, signature: Uint8Array): Aut
     throw invalid("not a RequestAuthorization");
   }
   const again = sign.RequestAuthorization.encode(message).finish();
-  if (again.length !== bytes.length || again.some((byte, i) => byte !== bytes[i]))
-    throw invalid("not in canonical encoding");
+  if (Buffer.compare(again, bytes) !== 0) throw invalid("not in canonical encoding");
   if (message.domain !== DOMAIN.authorization) throw invalid("wrong domain");
   if (message.key.length !== 33 || addressOfKey(message.key) !== message.client)
     throw invalid("the key is not the client's");

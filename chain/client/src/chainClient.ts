@@ -12,17 +12,14 @@ export interface ChainEvent {
 }
 
 export interface FollowedTx {
-  /** Upper-case hex. */
-  readonly hash: string;
-  readonly bytes: Uint8Array;
   /** 0 when it succeeded. */
   readonly code: number;
   readonly events: readonly ChainEvent[];
 }
 
+/** What came of a block. */
 export interface FollowedBlock {
   readonly height: bigint;
-  readonly timeMs: number;
   readonly txs: readonly FollowedTx[];
   /** Of the block itself, beside its transactions'. */
   readonly events: readonly ChainEvent[];
@@ -77,26 +74,13 @@ export class ChainClient {
     return answer.value;
   }
 
-  /** A committed block with its transactions and results. */
+  /** What came of a committed block: its events and those of its transactions, whose bytes nobody needs who follows. */
   async block(height: bigint): Promise<FollowedBlock> {
-    const at = Number(height);
-    const [{ block }, results] = await Promise.all([
-      reach(() => this.#comet.block(at)),
-      reach(() => this.#comet.blockResults(at)),
-    ]);
+    const { results, finalizeBlockEvents } = await reach(() => this.#comet.blockResults(Number(height)));
     return {
       height,
-      timeMs: block.header.time.getTime(),
-      txs: block.txs.map((bytes, i) => {
-        const result = results.results[i];
-        return {
-          hash: hashOf(bytes),
-          bytes,
-          code: result?.code ?? 0,
-          events: (result?.events ?? []).map(fromTendermintEvent),
-        };
-      }),
-      events: results.finalizeBlockEvents.map(fromTendermintEvent),
+      txs: results.map(({ code, events }) => ({ code, events: events.map(fromTendermintEvent) })),
+      events: finalizeBlockEvents.map(fromTendermintEvent),
     };
   }
 
