@@ -126,6 +126,43 @@ const settledInTime = (made: Pipeline) =>
   }, 10_000);
 const settled = (made: Pipeline) => vi.waitFor(() => expect(made.outbox.size).toBe(0), 5_000);
 
+describe("the outbox", () => {
+  const reopened = (database: NodeDatabase, n: number) => new Outbox(database).get(keyOf("start", n));
+
+  test("has what was added soon safe with the next that is waited for", async () => {
+    const database = openDatabase(directory);
+    const outbox = new Outbox(database);
+    outbox.addSoon(start(1));
+    expect(reopened(database, 1)).toBeUndefined();
+    expect(outbox.get(keyOf("start", 1))?.record).toEqual(startBytes(1));
+    await outbox.add(finish(1));
+    expect(toHex(reopened(database, 1)!.record)).toBe(toHex(startBytes(1)));
+    await database.close();
+  });
+
+  test("has what was added soon safe by itself a moment later, and as it is by then", async () => {
+    const database = openDatabase(directory);
+    const outbox = new Outbox(database);
+    outbox.addSoon({ ...start(1), notBefore: 9n });
+    outbox.addSoon({ ...start(1), notBefore: 5n });
+    outbox.addSoon(start(2));
+    await outbox.remove(keyOf("start", 2));
+    await vi.waitFor(() => expect(reopened(database, 1)?.notBefore).toBe(5n));
+    expect(reopened(database, 2)).toBeUndefined();
+    await database.close();
+  });
+
+  test("of a delivery that was resolved and lost with the process asks the chain again", async () => {
+    const database = openDatabase(directory);
+    const outbox = new Outbox(database);
+    await outbox.add({ ...finish(1), kind: "delivery", awaits: "finish" });
+    await outbox.resolve(keyOf("delivery", 1), true);
+    expect(outbox.get(keyOf("delivery", 1))).toMatchObject({ agrees: true });
+    expect([...new Outbox(database).pending()]).toMatchObject([{ awaits: "finish" }]);
+    await database.close();
+  });
+});
+
 describe("records", () => {
   test("that are put off are sent again though the notice comes while the last try is being booked", async () => {
     const database = openDatabase(directory);

@@ -1,12 +1,14 @@
-/** `node test/bench/gateway/main.ts [--portkey <folder>]`: direct, Karat and Portkey in one run, interleaved. Prints JSON. */
-import { cpus } from "node:os";
+/** `node test/bench/gateway/main.ts [--portkey <folder>] [--profile <folder>]`: direct, Karat and Portkey in one run, interleaved. Prints JSON. */
+import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { cpuSeconds, type Load, measure, summarise, type Window } from "./measure.ts";
+import { type Load, measure, summarise, type Window } from "./measure.ts";
 import { openWays } from "./ways.ts";
 
 const { values } = parseArgs({
   options: {
     portkey: { type: "string" },
+    profile: { type: "string" },
+    "warm-up": { type: "string", default: "1000" },
     rounds: { type: "string", default: "5" },
     requests: { type: "string", default: "300" },
   },
@@ -20,29 +22,25 @@ const loads: Record<string, Load> = {
   "streamed, 64 tokens, 8 at once": { requests: Math.ceil(requests / 3), concurrency: 8, tokens: 64, stream: true },
 };
 
-const { ways, beside, close } = await openWays(values.portkey);
+const { ways, close } = await openWays(values.portkey, values.profile);
 try {
   if (!ways.some(({ name }) => name === "portkey")) {
     process.stderr.write("Without Portkey: give --portkey a folder with @portkey-ai/gateway installed.\n");
   }
+  // Caches and just-in-time compilers: the code of all ways is to be warm before anything counts.
+  const warmUp = { ...loads["plain, 16 at once"]!, requests: Number(values["warm-up"]) };
+  for (const way of ways) await measure(way, warmUp);
   const results: Record<string, Record<string, object>> = {};
   for (const [name, load] of Object.entries(loads)) {
     const windows = new Map<string, Window[]>(ways.map((way) => [way.name, []]));
-    let besideSeconds = 0;
-    // The first round warms up caches and just-in-time compilers and does not count.
     for (let round = -1; round < rounds; round++) {
       for (const way of ways) {
-        const before = cpuSeconds(beside);
         const window = await measure(way, load);
-        if (round < 0) continue;
-        windows.get(way.name)!.push(window);
-        if (way.name === "karat") besideSeconds += cpuSeconds(beside) - before;
+        if (round >= 0) windows.get(way.name)!.push(window); // the first round warms up this load's own code
       }
-      process.stderr.write(`${name}: round ${round + 1} of ${rounds}\n`);
+      process.stderr.write(`${name}: round ${round + 1} of ${rounds}, load average ${loadavg()[0]}\n`);
     }
-    results[name] = Object.fromEntries([...windows].map(([way, measured]) => [way, summarise(measured, load)]));
-    const cpuUs = Math.round((1e6 * besideSeconds) / (rounds * load.requests));
-    results[name]["chain and Redis beside Karat"] = { cpuUsPerRequest: cpuUs };
+    results[name] = Object.fromEntries(ways.map((way) => [way.name, summarise(way, windows.get(way.name)!, load)]));
   }
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
   process.stdout.write(

@@ -1,7 +1,7 @@
 export const MODEL = "karat-tiny";
 export const PROMPT_TOKENS = 24;
-/** The chat body that every way is sent; about 330 bytes. */
-export const requestOf = (maxTokens: number, stream: boolean): object => ({
+/** The chat body that every way is sent; about 340 bytes. No two prompts are the same: what is remembered of one does not help the next. */
+export const requestOf = (maxTokens: number, stream: boolean, number: number): object => ({
   model: MODEL,
   messages: [
     {
@@ -9,7 +9,10 @@ export const requestOf = (maxTokens: number, stream: boolean): object => ({
       content:
         "You are a helpful assistant that answers questions about the standard library of Python in one sentence.",
     },
-    { role: "user", content: "What does os.rename() do, and what happens when the destination exists already?" },
+    {
+      role: "user",
+      content: `${number}: What does os.rename() do, and what happens when the destination exists already?`,
+    },
   ],
   max_tokens: maxTokens,
   stream,

@@ -14,15 +14,16 @@ import type { Way } from "./measure.ts";
 
 export interface Ways {
   readonly ways: readonly Way[];
-  /** Processes beside the gateway that Karat needs: chain and Redis. */
-  readonly beside: readonly number[];
   close(): Promise<void>;
 }
 
 const PARTICIPANTS = 2;
 
-/** `portkeyDir`: a folder with Portkey's package installed; undefined or without it, that way is left out. */
-export async function openWays(portkeyDir: string | undefined): Promise<Ways> {
+/**
+ * `portkeyDir`: a folder with Portkey's package installed; undefined or without it, that way is left out. `profileDir`: where the API nodes
+ * leave a CPU profile each.
+ */
+export async function openWays(portkeyDir: string | undefined, profileDir?: string): Promise<Ways> {
   const dir = mkdtempSync(join(tmpdir(), "karat-bench-"));
   const children: { kill: () => Promise<void> }[] = [];
   let network: Network | undefined;
@@ -46,16 +47,23 @@ export async function openWays(portkeyDir: string | undefined): Promise<Ways> {
     const redis = redisService(dir, plan);
     if (redis) await network.run(redis);
     for (const chain of network.chains()) await network.run(chain);
-    for (const participant of plan.participants) await network.run(apiService(dir, plan, participant));
+    const profiled = profileDir ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDir}` } : {};
+    for (const participant of plan.participants) {
+      const { spec, ready } = apiService(dir, plan, participant);
+      await network.run({ spec: { ...spec, env: profiled }, ready });
+    }
     const running = network.processes;
-    const pidsOf = (kind: RegExp): number[] => running.filter(({ name }) => kind.test(name)).map(({ pid }) => pid);
+    const named = (kind: RegExp): [string, number][] =>
+      running.filter(({ name }) => kind.test(name)).map(({ name, pid }) => [name, pid]);
+    const beside = named(/^(chain|redis)/);
     const ways: Way[] = [
-      { name: "direct", origin: upstream, headers: {}, pids: [] },
+      { name: "direct", origin: upstream, headers: {}, processes: {}, beside: [] },
       {
         name: "karat",
         origin: url(first!.ports.api),
         headers: { authorization: `Bearer ${network.apiKey}` },
-        pids: pidsOf(/^api-/),
+        processes: Object.fromEntries([...named(/^api-/), ...beside]),
+        beside: beside.map(([name]) => name),
       },
     ];
     const portkey = portkeyDir ? join(portkeyDir, "node_modules/@portkey-ai/gateway/build/start-server.js") : "";
@@ -69,9 +77,9 @@ export async function openWays(portkeyDir: string | undefined): Promise<Ways> {
         "x-portkey-provider": "openai",
         "x-portkey-custom-host": `${upstream}/v1`,
       };
-      ways.push({ name: "portkey", origin: url(port), headers, pids: [child.pid] });
+      ways.push({ name: "portkey", origin: url(port), headers, processes: { portkey: child.pid }, beside: [] });
     }
-    return { ways, beside: pidsOf(/^(chain|redis)/), close };
+    return { ways, close };
   } catch (error) {
     await close();
     throw error;
