@@ -6,10 +6,12 @@ import * as inference from "./modules/inference.ts";
 import * as sign from "./modules/sign.ts";
 import { encodeSigned, type SignedMessage } from "./signBytes.ts";
 
+const scratch = new DataView(new ArrayBuffer(8));
+
 /** The first 8 bytes of an inference id, big-endian: what names it on chain. */
 export function refOf(id: Uint8Array): bigint {
-  const bytes = id.length < 8 ? Uint8Array.from({ length: 8 }, (_, i) => id[i] ?? 0) : id;
-  return new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0);
+  for (let i = 0; i < 8; i++) scratch.setUint8(i, id[i] ?? 0);
+  return scratch.getBigUint64(0);
 }
 
 /** The numbers by which the chain knows what an authorization and a receipt name. */

@@ -1,4 +1,5 @@
 import { addressOfKey, DENOM, isPublicKey, toBase64 } from "@karat/common";
+import { compareBytes } from "@karat/rules";
 import { PubKey } from "cosmjs-types/cosmos/crypto/secp256k1/keys";
 import type { Any } from "cosmjs-types/google/protobuf/any";
 import { type Account, type Accounts, SECP256K1_TYPE_URL } from "../modules/auth/index.ts";
@@ -153,6 +154,8 @@ export function signingKeyOf(account: Account, given: Any | undefined, simulate 
   const { key } = decodeCanonical(PubKey, given.value, "public key");
   // A wallet that simulates may send an empty key.
   if (simulate && key.length === 0) return account.publicKey;
+  // The key that was found to be the account's before.
+  if (account.publicKey !== undefined && compareBytes(key, account.publicKey) === 0) return account.publicKey;
   if (!isPublicKey(key) || addressOfKey(key) !== account.address) {
     throw new ChainError(SDK.invalidPubKey, `pubKey does not match signer address ${account.address}: invalid pubkey`);
   }

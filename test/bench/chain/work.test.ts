@@ -1,0 +1,20 @@
+/** What a block does for an inference, counted: times differ from machine to machine, these numbers do not. */
+import { inference } from "@karat/proto";
+import { expect, test, vi } from "vitest";
+import { MemoryCommitStore } from "../../../chain/src/store/index.ts";
+import { recorder } from "./traffic.ts";
+
+const COUNT = 64;
+
+test("a block encodes each record once, decodes none, and writes an entry for it and one for all that is due with it", async () => {
+  const { traffic } = await recorder();
+  const encode = vi.spyOn(inference.Inference, "encode");
+  const decode = vi.spyOn(inference.Inference, "decode");
+  const stage = vi.spyOn(MemoryCommitStore.prototype, "stage");
+  await traffic.serve(COUNT, COUNT);
+  const entries = stage.mock.calls.map(([, changes]) => changes.get("inference")!.length);
+  // Beside the records: deadlines; deadlines and draws; draws, after which all are checked, for nobody has a reputation yet.
+  expect(entries).toEqual([COUNT + 1, COUNT + 2, COUNT + 1]);
+  expect(encode).toHaveBeenCalledTimes(3 * COUNT);
+  expect(decode).not.toHaveBeenCalled();
+});
