@@ -119,8 +119,9 @@ interface World {
   pooled?: boolean;
   /** How the check stands. */
   status?: verification.CheckStatus;
-  secondLook?: boolean;
-  /** The window that a second look wants opened, and one more: 0 for none yet. */
+  /** Whether a committee was convened. */
+  convened?: boolean;
+  /** The window that is to be opened, and one more: 0 for none yet. */
   window?: number;
   /** What this validator has answered before. */
   answered?: verification.Verdict;
@@ -153,11 +154,16 @@ function world(options: World = {}): {
     ],
   });
   const messages = [{ typeUrl: typeUrls.records, value: batch }];
-  const { secondLook = false, answered: verdict = Verdict.UNSPECIFIED } = options;
+  const { convened = false, answered: verdict = Verdict.UNSPECIFIED } = options;
   const duty = (): verification.Duty =>
     verification.Duty.fromPartial({ inferenceId: id, deadlineHeight: 20n, verdict, ...commitments.at(-1) });
   const check = () =>
-    verification.Check.fromPartial({ inferenceId: id, pooled, status: options.status ?? PENDING, secondLook });
+    verification.Check.fromPartial({
+      inferenceId: id,
+      pooled,
+      status: options.status ?? PENDING,
+      duties: [{ committee: convened }],
+    });
   const chain = {
     chainId: "karat-1",
     query: {
@@ -382,8 +388,8 @@ test("a duty past its deadline is left alone", async () => {
   expect(runner.open).toEqual([]);
 });
 
-test("a second look gets the drawn window with the verdict, and not before it is drawn", async () => {
-  const options: World = { secondLook: true, status: COMMITTEE };
+test("a committee gets the drawn window with the verdict, and not before it is drawn", async () => {
+  const options: World = { convened: true, status: COMMITTEE };
   const { runner, verdicts } = world(options);
   await runner.refresh(10n);
   await vi.waitFor(() => expect(asked).toHaveLength(2));
@@ -403,7 +409,7 @@ test("whoever has answered repeats its verdict with the window, also after a res
   await before.runner.drain();
   const [answered] = before.verdicts;
   expect(answered!.window).toBeUndefined();
-  const { runner, verdicts } = world({ secondLook: true, status: COMMITTEE, window: 1, answered: Verdict.VALID });
+  const { runner, verdicts } = world({ convened: true, status: COMMITTEE, window: 1, answered: Verdict.VALID });
   await runner.refresh(12n);
   await vi.waitFor(() => expect(verdicts).toHaveLength(1));
   const { valuesHash, salt, gatedMargins, positions } = answered!;

@@ -49,7 +49,7 @@ export class DutyRunner {
   readonly #active = new Set<string>();
   /** Verdicts that wait for the other members of a committee. */
   readonly #held = new Map<string, verification.VerdictRecord>();
-  /** Openings that a second look may still ask for, the longest not looked after first. */
+  /** Openings that a committee may still ask for, the longest not looked after first. */
   readonly #kept: Set<string>;
   #sweeping = false;
   #height = 0n;
@@ -177,7 +177,7 @@ export class DutyRunner {
     await this.#reveal(id, withOpening(record, opening));
   }
 
-  /** A second look asks for a window of values that were committed to before: the verdict again, with it. */
+  /** There is a committee, which compares windows of values that were committed to: the verdict again, with its own. */
   async #openWindow(id: string, { inferenceId, verdict }: verification.Duty): Promise<void> {
     const opening = this.#options.openings.get(id);
     if (opening) return this.#reveal(id, withOpening(verdictRecord(inferenceId, verdict), opening));
@@ -218,7 +218,7 @@ export class DutyRunner {
     onVerdict(record.verdict);
   }
 
-  /** What a second look wants to see of the values; undefined where it wants nothing. */
+  /** What a committee's comparison wants to see of the values; undefined where there is no committee. */
   async #windowOf(
     id: string,
     { inferenceId, positions }: verification.VerdictRecord,
@@ -226,7 +226,7 @@ export class DutyRunner {
     const opening = positions > 0 ? this.#options.openings.get(id) : undefined;
     if (!opening) return undefined;
     const { check, window } = await this.#options.chain.query.checkWithWindow(inferenceId);
-    if (!check?.secondLook) return undefined;
+    if (!check?.duties.some(({ committee }) => committee)) return undefined;
     if (window === 0) return "not drawn";
     const { coded, path } = openValues(opening.windows, positions, window - 1);
     return { coded, path: [...path] };

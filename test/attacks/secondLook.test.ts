@@ -8,7 +8,7 @@ import { describe, expect, test } from "vitest";
 import { DEFAULT_PARAMS } from "../../chain/src/modules/params/index.ts";
 import { isUnreliable, newStanding } from "../../chain/src/modules/reputation/transition.ts";
 import { valuesOf } from "../../chain/src/modules/testing/values.ts";
-import { findingsOf } from "../../chain/src/modules/verification/secondLook.ts";
+import { findingsOf } from "../../chain/src/modules/verification/windows.ts";
 import { wilson } from "./wilson.ts";
 
 const { Verdict, CheckStatus } = verification;

@@ -58,7 +58,7 @@ describe("a cheater", () => {
       players.blocks();
       expect(players.judge(Verdict.INVALID)).toBe(1);
       players.blocks(2);
-      expect(players.judge(Verdict.INVALID)).toBe(3);
+      expect(players.judge(Verdict.INVALID)).toBe(4); // three members, and the accuser opens its window
       expect(players.inference(id).status).toBe(InferenceStatus.INVALID);
       expect(players.deposit()).toMatchObject({ available: DEPOSITED, locked: 0n });
       failures++;

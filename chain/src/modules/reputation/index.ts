@@ -42,7 +42,7 @@ export interface ReputationKeeper {
   unrevealed(ctx: Context, validator: string): void;
   /** A committee found otherwise than this validator. */
   overruled(ctx: Context, validator: string): void;
-  /** A second look has compared its values with others', or waited for them in vain. */
+  /** A committee's windows were compared with its own, or it did not open one. */
   looked(ctx: Context, validator: string, apart: boolean): void;
   /** Overruled more often than honest error explains: its verdicts are not asked for in this epoch. */
   isDistrusted(ctx: Context, validator: string): boolean;

@@ -100,7 +100,7 @@ export function overrule(deps: ReputationDeps, ctx: Context, validator: string):
   judgeValidator(deps, ctx, { ...before, overruled: before.overruled + 1n });
 }
 
-/** A second look has compared its values with those of others. */
+/** Its values were compared with those of others. */
 export function look(deps: ReputationDeps, ctx: Context, validator: string, apart: boolean): void {
   const before = readStanding(ctx, validator);
   judgeValidator(deps, ctx, { ...before, looks: before.looks + 1n, apart: before.apart + (apart ? 1n : 0n) });

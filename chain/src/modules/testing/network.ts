@@ -20,7 +20,7 @@ import { createParamsModule, LOCALNET_PARAMS } from "../params/index.ts";
 import { createParticipantModule } from "../participant/index.ts";
 import { createReputationModule } from "../reputation/index.ts";
 import { createVerificationModule } from "../verification/index.ts";
-import { isCommitting } from "../verification/transition.ts";
+import { isCommitting, isConvened, owesWindow } from "../verification/transition.ts";
 import { memoryBank } from "./bank.ts";
 import { TestChain } from "./context.ts";
 import { keyNamed, registrationOf, type TestKey } from "./identities.ts";
@@ -69,6 +69,8 @@ export class TestNetwork {
   readonly verification = createVerificationModule(this);
   /** Operators that compute nothing and commit to values of their own invention. */
   readonly inventors = new Set<string>();
+  /** Operators that open no window. */
+  readonly withholders = new Set<string>();
   readonly #names = new Map<string, string>();
   #nonce = 0;
 
@@ -207,7 +209,7 @@ export class TestNetwork {
     return codesOf(message, response as inference.MsgRecordsResponse);
   }
 
-  /** A verdict on values that were committed before: by everybody who still may, where nobody has. */
+  /** A verdict on values that were committed before: by everybody who still may, where nobody has. With it everybody opens the window that it owes. */
   judge(
     id: Uint8Array,
     validator: string,
@@ -215,7 +217,15 @@ export class TestNetwork {
     change: Partial<verification.VerdictRecord> = {},
   ): number {
     for (const duty of this.check({ id })?.duties.filter(isCommitting) ?? []) this.commit(id, duty.validator);
-    return this.reveal(id, validator, verdict, change);
+    const convened = this.check({ id });
+    // The window is drawn with the block of the last commitment.
+    if (convened !== undefined && isConvened(convened) && this.windowOf(id) === 0) this.block();
+    const code = this.reveal(id, validator, verdict, change);
+    const check = this.check({ id });
+    for (const duty of check?.duties.filter((each) => owesWindow(check, each)) ?? []) {
+      if (!this.withholders.has(duty.validator)) this.reveal(id, duty.validator, duty.verdict);
+    }
+    return code;
   }
 
   /** Commits a validator to the values that `reveal` opens. */

@@ -214,6 +214,8 @@ export class Players {
       }
       return { validator, ids };
     });
+    // Windows are drawn with the block of the last commitment.
+    this.blocks();
     for (const { validator, ids } of openDuties) {
       if (ids.length === 0) continue;
       const verdicts = ids.map((inferenceId) =>

@@ -3,7 +3,8 @@ import type { verification } from "@karat/proto";
 import { domainHash, drawnWindow, openValues, valuesRoot, valuesWindows } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
 import { beacons, STORE as EPOCH } from "../epoch/keys.ts";
-import { settledHeight } from "../verification/secondLook.ts";
+import { isConvened } from "../verification/transition.ts";
+import { settledHeight } from "../verification/windows.ts";
 
 const CODING = { step: "1/128", k: 5 } as const;
 
@@ -26,7 +27,7 @@ export function valuesOf(model: string, tokens: number): OwnValues {
 
 /** One more than the window that a second look at an output of `tokens` has opened, or 0. */
 export function windowWanted(ctx: Context, check: verification.Check, tokens: number): number {
-  const settled = check.secondLook ? settledHeight(check) : undefined;
+  const settled = isConvened(check) ? settledHeight(check) : undefined;
   const beacon = settled === undefined ? undefined : beacons.get(ctx.store(EPOCH), settled);
   return beacon === undefined || tokens === 0 ? 0 : drawnWindow(beacon, check.inferenceId, tokens) + 1;
 }

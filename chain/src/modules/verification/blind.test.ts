@@ -101,23 +101,29 @@ describe("a commitment", () => {
 describe("a committee", () => {
   test("answers only when all who are in time have committed: nobody can wait for the others' answers", () => {
     const request = network.drawn();
+    const objector = first(request);
     const members = network.contested(request);
     const [a, b, silent] = members as [string, string, string];
     network.commit(request.id, a);
     expect(network.reveal(request.id, a, Verdict.INVALID)).toBe(ERRORS.stillCommitting.code);
     network.commit(request.id, b);
     expect(network.reveal(request.id, b, Verdict.INVALID)).toBe(ERRORS.stillCommitting.code);
-    network.block(10); // the silent one has missed it
+    network.block(11); // the silent one has missed it
     expect(network.standing(silent).dutiesMissed).toBe(1n);
     expect(network.reveal(request.id, a, Verdict.INVALID)).toBe(0);
     expect(network.reveal(request.id, b, Verdict.INVALID)).toBe(0);
+    expect(statusOf(request)).toBe(Status.COMMITTEE); // the objector has to open a window of its values, too
+    expect(network.reveal(request.id, objector, Verdict.INVALID)).toBe(0);
     expect(statusOf(request)).toBe(Status.INVALID);
   });
 
-  test("whose members all have committed need not wait", () => {
+  test("whose members all have committed answers with the next block", () => {
     const request = network.drawn();
+    const objector = first(request);
     const members = network.contested(request);
     for (const member of members) network.commit(request.id, member);
+    network.block();
+    expect(network.reveal(request.id, objector, Verdict.INVALID)).toBe(0);
     for (const member of members) expect(network.reveal(request.id, member, Verdict.VALID)).toBe(0);
     expect(statusOf(request)).toBe(Status.VALID);
   });

@@ -3,7 +3,8 @@ import type { inference, verification } from "@karat/proto";
 import { committeeDraw, DrawTable, drawnWindow, dutyDraw, dutyOrder, secondLookDraw } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
 import type { VerificationDeps } from "./expects.ts";
-import { settledHeight } from "./secondLook.ts";
+import { isConvened } from "./transition.ts";
+import { settledHeight } from "./windows.ts";
 
 interface Candidate {
   readonly id: string;
@@ -43,9 +44,9 @@ export function isLookedAtAgain(
   return completionTokens > 0 && secondLookDraw({ beacon: beaconOf(deps, ctx, beaconHeight), inferenceId, rateMicros });
 }
 
-/** Index of the window that a second look has opened; undefined while somebody may still commit, and in the block of the last commitment. */
+/** Index of the window that those who check have to open; undefined while somebody may still commit, and in the block of the last commitment. */
 export function windowOf(deps: VerificationDeps, ctx: Context, check: verification.Check): number | undefined {
-  const settled = check.secondLook ? settledHeight(check) : undefined;
+  const settled = isConvened(check) ? settledHeight(check) : undefined;
   const record = deps.inferences.get(ctx, check.inferenceId);
   if (settled === undefined || settled >= ctx.height || record === undefined) return undefined;
   return drawnWindow(beaconOf(deps, ctx, settled), check.inferenceId, record.completionTokens);

@@ -4,7 +4,7 @@ import type { DrawTable } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
 import { drawCommittee, isChecked, isLookedAtAgain, validatorOrder, validatorTable } from "./draw.ts";
 import type { VerificationDeps } from "./expects.ts";
-import { conclude, isMoot, missLateDuties, putLookedAt, putOpen, read } from "./keeper.ts";
+import { conclude, isMoot, missLateDuties, putConvened, putOpen, read } from "./keeper.ts";
 import { agenda, checks, expiring, STORE } from "./keys.ts";
 import { takePooled } from "./pool.ts";
 import {
@@ -12,7 +12,7 @@ import {
   assign,
   convene,
   dueOf,
-  isPending,
+  isAwaited,
   lookAgain,
   MAX_REDRAWS,
   newDuty,
@@ -50,7 +50,7 @@ function advance(deps: VerificationDeps, ctx: Context, check: verification.Check
   } else if (check.duties.some((duty) => duty.committee)) {
     const heard = missLateDuties(deps, ctx, check);
     // Those who have committed still have until their deadline to answer.
-    const waits = ctx.height < dueOf(heard) && heard.duties.some((duty) => isPending(heard, duty));
+    const waits = ctx.height < dueOf(heard) && isAwaited(heard);
     if (waits) putOpen(deps, ctx, heard);
     else conclude(deps, ctx, heard, outcomeOf(heard, deps.params.get(ctx).committeeQuorum));
   } else {
@@ -88,7 +88,7 @@ function lookAgainOrDecide(deps: VerificationDeps, ctx: Context, check: verifica
     return;
   }
   const duties = members.map((member) => newDuty(check.inferenceId, member, true, ctx.height, params));
-  putLookedAt(deps, ctx, lookAgain(check, duties), duties);
+  putConvened(deps, ctx, lookAgain(check, duties), duties);
 }
 
 /** An objection of the block before: a committee decides, or without one what the quorum says of a single answer. */
@@ -101,7 +101,7 @@ function conveneOrDecide(deps: VerificationDeps, ctx: Context, check: verificati
     return;
   }
   const duties = members.map((member) => newDuty(check.inferenceId, member, true, ctx.height, params));
-  putOpen(deps, ctx, convene(check, duties), duties);
+  putConvened(deps, ctx, convene(check, duties), duties);
 }
 
 /** The finishes of earlier blocks: the beacon that was unknown to them decides whether each is checked, and by whom. */

@@ -38,7 +38,7 @@ export interface Reputation {
   /** Committed and never opened it. */
   unrevealed(ctx: Context, validator: string): void;
   overruled(ctx: Context, validator: string): void;
-  /** A second look has compared its values with others', or waited for them in vain. */
+  /** A committee's windows were compared with its own, or it did not open one. */
   looked(ctx: Context, validator: string, apart: boolean): void;
   /** Overruled more often than error explains: not drawn as a validator. */
   isDistrusted(ctx: Context, validator: string): boolean;

@@ -5,13 +5,13 @@ import { emitDecided, emitDuty, emitDutyMissed, emitValuesRejected, emitWindowWa
 import type { VerificationDeps } from "./expects.ts";
 import { agenda, checks, expiring, openDuties, STORE } from "./keys.ts";
 import { addToPool } from "./pool.ts";
-import { findingsOf } from "./secondLook.ts";
 import {
   accusersOf,
   type Decision,
   decide,
   dueOf,
   hasCommitted,
+  isConvened,
   isDutyOpen,
   isPending,
   isRefuted,
@@ -20,6 +20,7 @@ import {
   overruledBy,
   owesWindow,
 } from "./transition.ts";
+import { findingsOf } from "./windows.ts";
 
 type Check = verification.Check;
 
@@ -42,8 +43,8 @@ export function putOpen(
   }
 }
 
-/** A check that others look at again: whoever has answered is asked for a window of its values. */
-export function putLookedAt(
+/** A check with a committee: whoever has answered is asked for a window of its values. */
+export function putConvened(
   deps: VerificationDeps,
   ctx: Context,
   check: Check,
@@ -111,7 +112,7 @@ export function conclude(deps: VerificationDeps, ctx: Context, check: Check, dec
   emitDecided(ctx, decided);
   settleBond(deps, ctx, check, decision);
   for (const validator of overruledBy(check, decision)) deps.reputation.overruled(ctx, validator);
-  if (check.secondLook && decision !== "close") settleSecondLook(deps, ctx, check);
+  if (isConvened(check) && decision !== "close") settleValues(deps, ctx, check);
   carryOut(deps, ctx, decided, decision);
 }
 
@@ -133,7 +134,7 @@ function settleBond(deps: VerificationDeps, ctx: Context, check: Check, decision
 }
 
 /** Whoever has not computed what it committed to pays as for a false answer; the fine goes to the community, nobody gains by it. */
-function settleSecondLook(deps: VerificationDeps, ctx: Context, check: Check): void {
+function settleValues(deps: VerificationDeps, ctx: Context, check: Check): void {
   const { agreed, apart, withheld, idle } = findingsOf(check);
   for (const validator of agreed) deps.reputation.looked(ctx, validator, false);
   for (const validator of [...apart, ...withheld]) {

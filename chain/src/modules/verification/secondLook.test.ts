@@ -8,7 +8,7 @@ import { DEPOSITED, TestNetwork } from "../testing/network.ts";
 import type { Request } from "../testing/records.ts";
 import { valuesOf, windowOf } from "../testing/values.ts";
 import { ERRORS } from "./errors.ts";
-import { findingsOf } from "./secondLook.ts";
+import { findingsOf } from "./windows.ts";
 
 const { CheckStatus: Status, Verdict } = verification;
 const ALWAYS = { secondLookMicros: 1_000_000 };
@@ -63,7 +63,7 @@ describe("a verdict without objection", () => {
 
   test("about nothing is not looked at again", () => {
     const request = network.drawn({}, { completionTokens: 0, finishReason: sign.FinishReason.CANCELLED });
-    network.judge(request.id, first(request), Verdict.ABSTAIN);
+    network.reveal(request.id, first(request), Verdict.ABSTAIN);
     network.block(2);
     expect(statusOf(request)).toBe(Status.ABSTAINED);
   });
@@ -74,7 +74,7 @@ describe("a second look", () => {
     const { request, validator, members } = lookedAt();
     const before = network.operators.map(collateralOf);
     expect(windowsOwed(validator)).toBe(1);
-    for (const member of members) expect(network.judge(request.id, member)).toBe(0);
+    for (const member of members) expect(network.reveal(request.id, member)).toBe(0);
     expect(statusOf(request)).toBe(Status.COMMITTEE);
     expect(network.reveal(request.id, validator)).toBe(0);
     expect(statusOf(request)).toBe(Status.VALID);
@@ -114,6 +114,7 @@ describe("a second look", () => {
 
   test("costs the same who does not open its window", () => {
     const { request, validator, members } = lookedAt();
+    network.withholders.add(validator);
     const before = collateralOf(validator);
     for (const member of members) network.judge(request.id, member);
     network.block(Number(LOCALNET_PARAMS.dutyDeadline));

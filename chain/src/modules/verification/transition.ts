@@ -116,13 +116,23 @@ export const hasCommitted = (duty: Duty): boolean => duty.commitment.length > 0;
 /** May still commit, and so may not see anybody's values. */
 export const isCommitting = (duty: Duty): boolean => isDutyOpen(duty) && !hasCommitted(duty);
 
-/** Has answered before a second look was drawn, and is to open a window of the values it committed to then. */
+export const isConvened = (check: Check): boolean => check.duties.some((duty) => duty.committee);
+
+/** Has answered before the committee was convened, and is to open a window of the values it committed to then. */
 export const owesWindow = (check: Check, duty: Duty): boolean =>
-  check.secondLook && check.status === Status.COMMITTEE && isOpening(duty) && duty.window.length === 0;
-const isOpening = (duty: Duty): boolean => !duty.committee && hasCommitted(duty) && !isDutyOpen(duty) && !duty.missed;
+  check.status === Status.COMMITTEE && isConvened(check) && isBeforehand(duty) && duty.window.length === 0;
+/** Who found an answer impossible without any values has none to be compared. */
+const isBeforehand = (duty: Duty): boolean =>
+  !duty.committee && !isDutyOpen(duty) && !duty.missed && hasCommitted(duty) && duty.positions > 0;
 
 /** Something is asked of the validator: a commitment, a verdict, or a window. */
 export const isPending = (check: Check, duty: Duty): boolean => isDutyOpen(duty) || owesWindow(check, duty);
+
+/** A committee still has somebody to be heard: a window alone, with nobody's to compare it with, is not waited for. */
+export const isAwaited = (check: Check): boolean =>
+  check.duties.some(isDutyOpen) ||
+  (check.duties.some((duty) => duty.committee && hasCommitted(duty)) &&
+    check.duties.some((duty) => owesWindow(check, duty)));
 
 /** The height at whose end an open check is looked at again, if nothing happens before. */
 export function dueOf(check: Check): bigint {
@@ -144,7 +154,7 @@ export function commit(check: Check, duty: Duty, commitment: Uint8Array, height:
 export const dutyOf = (check: Check, validator: string): Duty | undefined =>
   check.duties.findLast((duty) => duty.validator === validator);
 
-/** What a second look has of a validator's values. */
+/** What a committee has of a validator's values. */
 export type Window = Pick<Duty, "window" | "windowPositions">;
 
 /** The window of who has answered before. */
@@ -164,6 +174,7 @@ export function answer(
     ...window,
     verdict: record.verdict,
     answeredHeight: height,
+    positions: hasCommitted(duty) ? record.positions : 0,
     pBucket: record.pBucket,
     evidenceHash: record.evidenceHash,
   };
@@ -193,16 +204,19 @@ export function hear(check: Check): Check {
   return { ...check, status: follow(check.status, "hear") };
 }
 
-/** Whoever has answered has until the committee's deadline to open its window. */
 export function lookAgain(check: Check, duties: readonly Duty[]): Check {
-  const status = follow(check.status, "lookAgain");
-  const { deadlineHeight } = duties[0]!;
-  const before = check.duties.map((duty) => (isOpening(duty) ? { ...duty, deadlineHeight } : duty));
-  return { ...check, status, secondLook: true, duties: [...before, ...duties] };
+  return { ...seat(check, duties), status: follow(check.status, "lookAgain"), secondLook: true };
 }
 
 export function convene(check: Check, duties: readonly Duty[]): Check {
-  return { ...check, status: follow(check.status, "convene"), duties: [...check.duties, ...duties] };
+  return { ...seat(check, duties), status: follow(check.status, "convene") };
+}
+
+/** Whoever has answered has until the committee's deadline to open its window. */
+function seat(check: Check, duties: readonly Duty[]): Check {
+  const { deadlineHeight } = duties[0]!;
+  const before = check.duties.map((duty) => (isBeforehand(duty) ? { ...duty, deadlineHeight } : duty));
+  return { ...check, duties: [...before, ...duties] };
 }
 
 /** An end of the check. */

@@ -17,10 +17,10 @@ import {
   dutyOf,
   hasCommitted,
   hear,
+  isAwaited,
   isCommitting,
   isObjection,
   isOpen,
-  isPending,
   object,
   objectorOf,
   open,
@@ -66,7 +66,7 @@ function submitOne(
   if (check === undefined) throw new ChainError(ERRORS.unknownCheck, "no check of this inference");
   const duty = dutyOf(check, validator);
   if (duty === undefined) throw new ChainError(ERRORS.notDrawn, `${validator} was not drawn`);
-  // An answer of before stays what it was; a second look may ask for a window of its values.
+  // An answer of before stays what it was; a committee asks for a window of its values.
   if (duty.verdict !== Verdict.UNSPECIFIED) {
     if (duty.verdict !== record.verdict) throw new ChainError(ERRORS.alreadyAnswered, "a verdict cannot be changed");
     if (!owesWindow(check, duty) || record.window === undefined) return "already recorded";
@@ -82,7 +82,7 @@ function submitOne(
   if (check.duties.some((other) => other !== duty && other.committee && isCommitting(other))) {
     throw new ChainError(ERRORS.stillCommitting, "other members of the committee may still commit");
   }
-  const window = check.secondLook && hasCommitted(duty) ? memberWindow(deps, ctx, check, record) : undefined;
+  const window = duty.committee && hasCommitted(duty) ? memberWindow(deps, ctx, check, record) : undefined;
   const heard = answer(check, duty, record, ctx.height, window);
   putAnswer(deps, ctx, heard, validator);
   emitVerdict(ctx, validator, record);
@@ -117,6 +117,9 @@ function checkOpening(ctx: Context, duty: verification.Duty, record: verificatio
   const { chainId } = ctx;
   const { validator } = duty;
   const opened = checkCommitment({ chainId, inferenceId, validator, valuesHash, gatedMargins, positions, salt });
+  if (positions === 0 && !isObjection(record.verdict)) {
+    throw new ChainError(ERRORS.invalidCommitment, "only an impossible answer is found so without any values");
+  }
   if (compareBytes(opened, duty.commitment) !== 0) {
     throw new ChainError(ERRORS.commitmentMismatch, "values, sampling statistics or salt are not what was committed");
   }
@@ -189,5 +192,5 @@ function decisionOf(deps: VerificationDeps, ctx: Context, check: verification.Ch
   if (isMoot(deps, ctx, check.inferenceId)) return "close";
   const { secondLookMicros, committeeQuorum } = deps.params.get(ctx);
   if (check.status === Status.PENDING) return secondLookMicros > 0 ? "hear" : aloneDecides(check);
-  return check.duties.some((duty) => isPending(check, duty)) ? undefined : outcomeOf(check, committeeQuorum);
+  return isAwaited(check) ? undefined : outcomeOf(check, committeeQuorum);
 }

@@ -91,7 +91,7 @@ export interface Standing {
   /** Of overruled and of answered duties, what has been paid for already. */
   settledOverruled: bigint;
   settledAnswers: bigint;
-  /** Second looks that compared its own values with others', and those where they were withheld or apart from two thirds of them. */
+  /** Checks that compared its own values with others', and those where they were withheld or apart from two thirds of them. */
   looks: bigint;
   apart: bigint;
   settledLooks: bigint;

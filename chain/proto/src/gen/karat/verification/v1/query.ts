@@ -16,7 +16,7 @@ export interface QueryCheckResponse {
   check:
     | Check
     | undefined;
-  /** In a second look whose members have all committed or are late: one more than the index of the window to be opened; else 0. */
+  /** Where a committee was convened and its members have all committed or are late: one more than the index of the window to be opened; else 0. */
   window: number;
 }
 

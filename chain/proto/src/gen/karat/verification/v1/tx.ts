@@ -29,7 +29,7 @@ export interface VerdictRecord {
    */
   valuesHash: Uint8Array;
   salt: Uint8Array;
-  /** In a second look: the drawn window of the values. Whoever has answered before repeats its verdict with it. */
+  /** Where a committee was convened: the drawn window of the values. Whoever has answered before repeats its verdict with it. */
   window: ValuesWindow | undefined;
 }
 

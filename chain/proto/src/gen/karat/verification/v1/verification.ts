@@ -177,9 +177,11 @@ export interface Duty {
   committedHeight: bigint;
   /** Last height at which a commitment counts. */
   commitDeadlineHeight: bigint;
-  /** In a second look: the drawn window of the committed values, coded, and how many positions it has. */
+  /** Where a committee was convened: the drawn window of the committed values, coded, and how many positions it has. */
   window: Uint8Array;
   windowPositions: number;
+  /** Of the committed values; 0 where there are none. */
+  positions: number;
 }
 
 /** The life of one check. */
@@ -199,7 +201,7 @@ export interface Check {
   bond: bigint;
   /** Earlier outputs of the same executor and model that were too short for a verdict alone: judged together with this one. */
   pooled: Uint8Array[];
-  /** The committee was convened by a draw and not by an objection: all open a window of their own values. */
+  /** The committee was convened by a draw and not by an objection. */
   secondLook: boolean;
 }
 
@@ -234,6 +236,7 @@ function createBaseDuty(): Duty {
     commitDeadlineHeight: 0n,
     window: new Uint8Array(0),
     windowPositions: 0,
+    positions: 0,
   };
 }
 
@@ -298,6 +301,9 @@ export const Duty: MessageFns<Duty> = {
     }
     if (message.windowPositions !== 0) {
       writer.uint32(120).uint32(message.windowPositions);
+    }
+    if (message.positions !== 0) {
+      writer.uint32(128).uint32(message.positions);
     }
     return writer;
   },
@@ -435,6 +441,14 @@ export const Duty: MessageFns<Duty> = {
             message.windowPositions = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.positions = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -500,6 +514,7 @@ export const Duty: MessageFns<Duty> = {
         : isSet(object.window_positions)
         ? globalThis.Number(object.window_positions)
         : 0,
+      positions: isSet(object.positions) ? globalThis.Number(object.positions) : 0,
     };
   },
 
@@ -550,6 +565,9 @@ export const Duty: MessageFns<Duty> = {
     if (message.windowPositions !== 0) {
       obj.windowPositions = Math.round(message.windowPositions);
     }
+    if (message.positions !== 0) {
+      obj.positions = Math.round(message.positions);
+    }
     return obj;
   },
 
@@ -583,6 +601,7 @@ export const Duty: MessageFns<Duty> = {
       : 0n;
     message.window = object.window ?? new Uint8Array(0);
     message.windowPositions = object.windowPositions ?? 0;
+    message.positions = object.positions ?? 0;
     return message;
   },
 };

@@ -1,4 +1,4 @@
-/** What a second look shows about those who looked: pure functions of a check. */
+/** What a committee shows about those who checked, by the windows that they opened: pure functions of a check. */
 import type { verification } from "@karat/proto";
 import { valuesAgree } from "@karat/rules";
 import { hasCommitted, isAnswer, isCommitting, isDutyOpen, owesWindow } from "./transition.ts";
@@ -32,7 +32,7 @@ export interface Findings {
 }
 
 /**
- * Of a second look with nobody left to be heard. Two thirds of at least three opened windows must agree with one of them before any is found apart;
+ * Of a committee with nobody left to be heard. Two thirds of at least three opened windows must agree with one of them before any is found apart;
  * and only what two thirds of all disagree with is.
  */
 export function findingsOf(check: Check): Findings {
@@ -47,7 +47,7 @@ export function findingsOf(check: Check): Findings {
   return {
     agreed: comparable ? namesOf(opened.filter((duty) => !apart.includes(duty))) : [],
     apart: namesOf(apart),
-    withheld: namesOf(check.duties.filter((duty) => owesWindow(check, duty))),
+    withheld: opened.length > 0 ? namesOf(check.duties.filter((duty) => owesWindow(check, duty))) : [],
     idle: telling >= LEAST_COMPARED && 3 * telling >= 2 * answered.length ? namesOf(mute) : [],
   };
 }
