@@ -9,7 +9,7 @@ export interface Opening {
   readonly gatedMargins: number;
   readonly positions: number;
   readonly salt: Uint8Array;
-  /** The values that the hash is the root of: a second look has one of them opened. */
+  /** The values that the hash is the root of: a committee has one of them opened. */
   readonly windows: readonly Uint8Array[];
   /** The ML node's report, where it found the answer impossible without any artifact. */
   readonly impossible?: string;

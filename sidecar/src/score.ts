@@ -45,7 +45,7 @@ export interface Scored {
 /** The validator's own view of an answer: what it commits to. */
 export interface OwnValues {
   readonly valuesHash: Uint8Array;
-  /** What the hash is the root of; a second look has one of them opened. */
+  /** What the hash is the root of; a committee has one of them opened. */
   readonly windows: readonly Uint8Array[];
   readonly gatedMargins: number;
   readonly positions: number;

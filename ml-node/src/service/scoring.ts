@@ -60,7 +60,7 @@ const REFUSALS = ["context_length_exceeded", "invalid_prompt", "unsupported_cons
 export interface PrefillResult {
   /** Root of the own log-probabilities. */
   values_hash: string;
-  /** They themselves, base64: windows of 32 positions coded as an artifact, of which a second look has one opened. */
+  /** They themselves, base64: windows of 32 positions coded as an artifact, of which a committee has one opened. */
   windows: string[];
   /** What sampling shows: it never reads the artifact. */
   gated_margins: number;

@@ -32,7 +32,7 @@ export const ERRORS = {
   stillCommitting: kind(14),
   /** The accuser's collateral does not cover the bond of an accusation. */
   bondNotCovered: kind(15),
-  /** In a second look a verdict comes with the drawn window of the committed values. */
+  /** In a committee a verdict comes with the drawn window of the committed values. */
   windowMissing: kind(16),
   /** The window is not the drawn one, not what was committed to, or no coded values. */
   windowMismatch: kind(17),

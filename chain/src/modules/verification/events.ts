@@ -20,7 +20,7 @@ export function emitCommitted(ctx: Context, validator: string, inferenceId: Uint
   ctx.emit("check_committed", { inference_id: toHex(inferenceId), validator });
 }
 
-/** A second look asks for a window of what the validator has committed to. */
+/** A committee asks for a window of what the validator has committed to. */
 export function emitWindowWanted(ctx: Context, duty: verification.Duty, deadline: bigint): void {
   const { validator, inferenceId } = duty;
   ctx.emit("window_wanted", { inference_id: toHex(inferenceId), validator, deadline: String(deadline) });

@@ -1,5 +1,6 @@
 /** Second looks: what one validator has checked alone is looked at by a committee, and whoever computed nothing is found. */
 import { inference, sign, verification } from "@karat/proto";
+import { checkCommitment } from "@karat/rules";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { DEFAULT_PARAMS, LOCALNET_PARAMS } from "../params/index.ts";
@@ -177,6 +178,51 @@ describe("a second look", () => {
     network.reveal(request.id, validator);
     expect(statusOf(request)).toBe(Status.VALID);
     expect(network.chain.eventsOf("values_rejected")).toEqual([]);
+  });
+});
+
+describe("a committee after an accusation", () => {
+  test("compares windows, too: who accuses or answers without having computed is found", () => {
+    for (const lazy of ["accuser", "member"]) {
+      network = new TestNetwork();
+      const request = network.drawn({}, { completionTokens: TOKENS });
+      const accuser = first(request);
+      if (lazy === "accuser") network.inventors.add(accuser);
+      network.judge(request.id, accuser, Verdict.INVALID);
+      network.block(2);
+      const members = network.dutiesOf(request);
+      const inventor = lazy === "accuser" ? accuser : members[0]!;
+      network.inventors.add(inventor);
+      for (const member of members)
+        network.judge(request.id, member, member === inventor ? Verdict.VALID : Verdict.INVALID);
+      expect(statusOf(request)).toBe(Status.INVALID);
+      expect(network.chain.eventsOf("values_rejected")).toMatchObject([{ validator: inventor, reason: "apart" }]);
+    }
+  });
+
+  test("does not wait for the accuser's window where nobody is left to compare it with", () => {
+    network = new TestNetwork();
+    const request = network.drawn({}, { completionTokens: TOKENS });
+    const accuser = first(request);
+    const before = collateralOf(accuser);
+    network.contested(request);
+    network.block(Number(LOCALNET_PARAMS.commitDeadline));
+    expect(statusOf(request)).toBe(Status.INCONCLUSIVE);
+    expect(collateralOf(accuser)).toBe(before);
+    expect(network.chain.eventsOf("values_rejected")).toEqual([]);
+  });
+
+  test("takes no verdict of valid on an answer without any values", () => {
+    const request = network.drawn({}, { completionTokens: TOKENS });
+    const validator = first(request);
+    const none = { valuesHash: new Uint8Array(32), positions: 0, gatedMargins: 0, salt: request.id };
+    const { chainId } = network.chain;
+    const { id: inferenceId } = request;
+    network.commit(inferenceId, validator, checkCommitment({ chainId, inferenceId, validator, ...none }));
+    for (const verdict of [Verdict.VALID, Verdict.ABSTAIN]) {
+      expect(network.reveal(inferenceId, validator, verdict, none)).toBe(ERRORS.invalidCommitment.code);
+    }
+    expect(network.reveal(inferenceId, validator, Verdict.INVALID, none)).toBe(0);
   });
 });
 

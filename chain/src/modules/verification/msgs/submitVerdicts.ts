@@ -70,7 +70,7 @@ function submitOne(
   if (duty.verdict !== Verdict.UNSPECIFIED) {
     if (duty.verdict !== record.verdict) throw new ChainError(ERRORS.alreadyAnswered, "a verdict cannot be changed");
     if (!owesWindow(check, duty) || record.window === undefined) return "already recorded";
-    checkOpening(ctx, duty, record);
+    checkOpening(deps, ctx, duty, record);
     const opened = open(check, duty, windowFor(deps, ctx, check, record));
     putDone(ctx, opened, validator);
     concludeOrWait(deps, ctx, opened, dueOf(check));
@@ -78,7 +78,7 @@ function submitOne(
   }
   // Also where the end of the block has not come to it yet, and where the check has ended without this verdict.
   requireInTime(ctx, check, duty, duty.deadlineHeight);
-  checkOpening(ctx, duty, record);
+  checkOpening(deps, ctx, duty, record);
   if (check.duties.some((other) => other !== duty && other.committee && isCommitting(other))) {
     throw new ChainError(ERRORS.stillCommitting, "other members of the committee may still commit");
   }
@@ -105,7 +105,12 @@ export function requireInTime(
  * A verdict opens the commitment. Only who found nothing to compute with has none: its request refused by the engine, or not to be
  * had.
  */
-function checkOpening(ctx: Context, duty: verification.Duty, record: verification.VerdictRecord): void {
+function checkOpening(
+  deps: VerificationDeps,
+  ctx: Context,
+  duty: verification.Duty,
+  record: verification.VerdictRecord,
+): void {
   if (!hasCommitted(duty)) {
     if (record.verdict === Verdict.ABSTAIN || record.verdict === Verdict.UNAVAILABLE) return;
     throw new ChainError(ERRORS.notCommitted, "commit to own values before a verdict about others");
@@ -117,7 +122,8 @@ function checkOpening(ctx: Context, duty: verification.Duty, record: verificatio
   const { chainId } = ctx;
   const { validator } = duty;
   const opened = checkCommitment({ chainId, inferenceId, validator, valuesHash, gatedMargins, positions, salt });
-  if (positions === 0 && !isObjection(record.verdict)) {
+  const isEmpty = (): boolean => deps.inferences.get(ctx, inferenceId)?.completionTokens === 0;
+  if (positions === 0 && !isObjection(record.verdict) && !isEmpty()) {
     throw new ChainError(ERRORS.invalidCommitment, "only an impossible answer is found so without any values");
   }
   if (compareBytes(opened, duty.commitment) !== 0) {
