@@ -96,9 +96,8 @@ async function untilBooked(ledger: Ledger, outcomes: readonly Outcome[]): Promis
   const booked = (): boolean =>
     answered.every(({ inferenceId, parts }) => {
       const life = ledger.lives.get(parts.at(-1) ?? inferenceId!);
-      return (
-        life !== undefined && life.finishes > 0 && life.deliveries > 0 && (parts.length === 0 || life.settlements > 0)
-      );
+      if (life === undefined || life.finishes === 0) return false;
+      return parts.length > 0 ? life.settlements > 0 : life.deliveries + life.settlements > 0;
     }) && [...ledger.lives.values()].every((life) => life.finishes > 0 || life.missed !== undefined);
   while (Date.now() < until) {
     try {
