@@ -1,4 +1,4 @@
-import type { Logger } from "@karat/common";
+import { type Logger, signDigest } from "@karat/common";
 import type { Metrics } from "@karat/common/http";
 import type { Router } from "express";
 import { Holds } from "./chain/deposits.ts";
@@ -92,6 +92,7 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     dispatch: {
       // A request that this node executes itself does not leave the process.
       executorOf: (candidate) => (candidate.member.operator === identity.operator ? own : peers.of(candidate)),
+      signPart: (id) => signDigest(id, identity.privateKey),
       timeouts: new ReceiptTimeouts(options.receipts),
       hedges: new HedgeBudget(options.hedges),
       log,

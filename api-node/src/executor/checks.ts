@@ -1,5 +1,5 @@
 import { type ContinuedPart, continuationId, openAuthorization } from "@karat/client";
-import { isKaratError, KaratError, messageOf } from "@karat/common";
+import { isKaratError, KaratError, messageOf, verifySignature } from "@karat/common";
 import type { sign } from "@karat/proto";
 import {
   canonicalJson,
@@ -66,6 +66,7 @@ export async function checkRequest(
   const { attempt, prefix } = request;
   if (prefix && prefix.length >= authorization.maxOutputTokens) throw refuse("prefix");
   const inferenceId = partId({ chainId: view.chainId, orderId, attempt, prefix });
+  if (prefix && !isSaidBy(view, sender, inferenceId, request.prefixSignature)) throw refuse("prefix_signature");
   return { authorization, orderId, inferenceId, prefix: prefix ?? [], sanitized, beacon, self };
 }
 
@@ -83,6 +84,12 @@ export function partId(
 ): Uint8Array {
   const { prefix } = part;
   return prefix ? continuationId({ ...part, prefix }) : part.orderId;
+}
+
+/** Only with the transfer agent's word for it can the start of a part be recorded. */
+function isSaidBy(view: ChainView, sender: string, id: Uint8Array, signature: Uint8Array | undefined): boolean {
+  const key = view.participant(sender)?.nodeKey;
+  return key !== undefined && signature !== undefined && verifySignature(id, signature, key);
 }
 
 /** The request as an object, when its text is canonical and exactly what the client authorized. */

@@ -306,11 +306,11 @@ export class Execution {
   }
 
   #startRecord(): Uint8Array {
-    const { authorization, signature, skips, request, prefix } = this.#request;
+    const { authorization, signature, skips, request, prefix, prefixSignature } = this.#request;
     const full = this.#checked.authorization.recording === sign.RecordingMode.FULL;
     return inference.StartRecord.encode({
       authorization,
-      signature,
+      signature: prefixSignature ?? signature,
       receipt: this.#receipt!.receipt,
       receiptSignature: this.#receipt!.signature,
       skips: [...skips]

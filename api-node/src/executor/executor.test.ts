@@ -1,5 +1,5 @@
-import { authorize, openAuthorization, signMessage } from "@karat/client";
-import { fromHex, newPrivateKey, sha256, toHex, utf8 } from "@karat/common";
+import { authorize, continuationId, openAuthorization, signMessage } from "@karat/client";
+import { fromHex, newPrivateKey, sha256, signDigest, toHex, utf8 } from "@karat/common";
 import { inference, sign, statementOf } from "@karat/proto";
 import { canonicalJson, requestHash, samplingOf, samplingSeed, sanitizeRequest } from "@karat/rules";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -49,6 +49,12 @@ function order(change: Partial<Terms> = {}, attempt = 0): ExecuteRequest & { id:
     return { authorization, signature, request: canonicalJson(sanitized), attempt, skips: [], id };
   }
   throw new Error("never drawn");
+}
+
+/** The same order behind tokens of another, as its transfer agent says. */
+function behind(request: ExecuteRequest & { id: Uint8Array }, prefix: readonly number[]): ExecuteRequest {
+  const part = continuationId({ chainId: TEST_CHAIN, orderId: request.id, attempt: request.attempt, prefix });
+  return { ...request, prefix, prefixSignature: signDigest(part, agent.identity.privateKey) };
 }
 
 type Line = Record<string, unknown> & { type?: string; error?: { code: string } };
@@ -125,8 +131,7 @@ describe("an executor", () => {
   });
 
   test("goes on behind another's tokens once, for as long as their order may be continued", async () => {
-    const [first, prefix] = [order(), [0, 1]];
-    const part = { ...first, prefix };
+    const part = behind(order(), [0, 1]);
     expect((await execute(part)).lines.at(-1)?.type).toBe("end");
     // A second run could be cut off elsewhere: two statements of one inference would convict their executor.
     network.view.current += 25n;
@@ -138,7 +143,7 @@ describe("an executor", () => {
   test("that goes on needs no more of the deposit than to read: the rest is held for the order", async () => {
     network.view.fund(network.client, 110n);
     expect(codeOf(await execute(order()))).toBe("insufficient_deposit");
-    expect((await execute({ ...order(), prefix: [0, 1] })).lines.at(-1)?.type).toBe("end");
+    expect((await execute(behind(order(), [0, 1]))).lines.at(-1)?.type).toBe("end");
   });
 
   test("that could not begin may be asked for the same id again", async () => {
@@ -203,6 +208,16 @@ describe("an executor refuses", () => {
       "an anchor too old to be recorded in time",
       () => order({ anchorHeight: network.view.current - 11n }),
       "stale_anchor",
+    ],
+    [
+      "to go on where the transfer agent has not signed that it is to",
+      () => ({ ...order(), prefix: [0] }),
+      "invalid_authorization",
+    ],
+    [
+      "to go on behind other tokens than it signed",
+      () => ({ ...behind(order(), [0]), prefix: [1] }),
+      "invalid_authorization",
     ],
     ["a prompt longer than authorized", () => order({ maxInputTokens: 1 }), "context_length_exceeded"],
   ])("%s", async (_name, make, code) => {

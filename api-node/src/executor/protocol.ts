@@ -24,6 +24,8 @@ export interface ExecuteRequest {
    * inference of its own, under `continuationId`.
    */
   readonly prefix?: readonly number[];
+  /** With it: the transfer agent's signature over the id of the part, by which the executor can record its start. */
+  readonly prefixSignature?: Uint8Array;
   /** Set by the transfer agent of the same process: what it has signed and hashed itself is not opened and hashed again. */
   readonly opened?: OpenedRequest;
 }

@@ -21,6 +21,7 @@ const requestBody = z.object({
     .array(z.object({ attempt: z.int().min(0), reason: z.string().max(200), busy_signature: base64.optional() }))
     .max(64),
   prefix: z.array(z.int().min(0)).max(MAX_PREFIX).optional(),
+  prefix_signature: base64.optional(),
 });
 
 export function encodeExecuteRequest(request: ExecuteRequest): string {
@@ -35,15 +36,17 @@ export function encodeExecuteRequest(request: ExecuteRequest): string {
       ...(busySignature ? { busy_signature: toBase64(busySignature) } : {}),
     })),
     ...(request.prefix ? { prefix: request.prefix } : {}),
+    ...(request.prefixSignature ? { prefix_signature: toBase64(request.prefixSignature) } : {}),
   });
 }
 
 /** Throws KaratError `invalid_request` naming the field. */
 export function decodeExecuteRequest(body: unknown): ExecuteRequest {
-  const { skips, prefix, ...rest } = parse(requestBody, body);
+  const { skips, prefix, prefix_signature: prefixSignature, ...rest } = parse(requestBody, body);
   return {
     ...rest,
     ...(prefix ? { prefix } : {}),
+    ...(prefixSignature ? { prefixSignature } : {}),
     skips: skips.map(({ attempt, reason, busy_signature: busySignature }) => ({
       attempt,
       reason,

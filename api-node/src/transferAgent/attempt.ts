@@ -40,6 +40,8 @@ export interface AttemptOptions {
   readonly executor: Executor;
   /** Ids of the tokens behind which it is to go on; undefined: it begins. */
   readonly prefix: readonly number[] | undefined;
+  /** Signs the id of what goes on behind them. */
+  readonly signPart: (id: Uint8Array) => Uint8Array;
   /** Longest wait for anything after the receipt. */
   readonly idleMs: number;
 }
@@ -73,7 +75,7 @@ export class Attempt {
       request: order.request.canonical,
       attempt,
       skips,
-      ...(prefix ? { prefix } : {}),
+      ...(prefix ? { prefix, prefixSignature: options.signPart(this.inferenceId) } : {}),
       ...(executor.own ? { opened: openedOf(order) } : {}),
     };
     this.#batches = executor.execute(request, AbortSignal.any([signal, this.#stop.signal]))[Symbol.asyncIterator]();

@@ -159,7 +159,7 @@ export class Contest {
     if (attempt === undefined) return;
     this.#asked++;
     const candidate = this.#places[attempt]!;
-    const { executorOf, idleMs, timeouts } = this.#modules;
+    const { executorOf, idleMs, signPart, timeouts } = this.#modules;
     const executor = candidate.member.operator;
     const skips = this.skipsBefore(attempt);
     const options = {
@@ -170,6 +170,7 @@ export class Contest {
       skips,
       idleMs,
       prefix: this.#prefix,
+      signPart,
     };
     const turn = new Attempt({ ...options, executor: executorOf(candidate) }, this.#signal);
     const askedMs = performance.now();

@@ -17,6 +17,8 @@ const MAX_PARTS = 4;
 export interface DispatchModules {
   /** The executor of a participant: this process's own, or the one behind a peer's URL. */
   readonly executorOf: (candidate: Candidate) => Executor;
+  /** This transfer agent's signature over the id of a part: its word that another is to go on. */
+  readonly signPart: (id: Uint8Array) => Uint8Array;
   readonly timeouts: ReceiptTimeouts;
   readonly hedges: HedgeBudget;
   readonly log: Logger;

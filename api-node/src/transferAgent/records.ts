@@ -20,7 +20,7 @@ export function startRecord(view: ChainView, order: Order, begun: Begun): NewRec
   const full = message.recording === sign.RecordingMode.FULL && !prefix;
   const record = inference.StartRecord.encode({
     authorization: bytes,
-    signature,
+    signature: prefix ? NONE : signature,
     receipt: begun.receipt.receipt,
     receiptSignature: begun.receipt.signature,
     skips: begun.skips.map(({ reason, busySignature }) => ({

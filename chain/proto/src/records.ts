@@ -78,7 +78,7 @@ export function compactRecords(batch: OpenBatch, numbers: Numbers, defaults: sig
       const own = receipt.executor === batch.operator;
       const { prefix } = record;
       return {
-        signature: prefix ? NONE : record.signature,
+        signature: prefix && authorization.transferAgent === batch.operator ? NONE : record.signature,
         requestHash: record.request.length > 0 && !prefix ? NONE : authorization.requestHash,
         nonce: authorization.nonce,
         client: account.number,

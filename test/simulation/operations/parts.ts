@@ -55,6 +55,7 @@ function makePart(world: World, order: Order): Order | undefined {
     receiptSignature: signDigest(sha256(receipt), world.nodeOf(executor).privateKey),
     skips: drawn.slice(0, attempt).map(() => ({ reason: "broke:died", busySignature: NONE })),
     prefix: named,
+    signature: signDigest(id, world.nodeOf(order.transferAgent).privateKey),
   };
   return {
     ...order,

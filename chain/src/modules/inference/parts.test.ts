@@ -260,13 +260,25 @@ describe("a part is refused", () => {
     expect(network.start([forged])).toEqual([ERRORS.invalidReceiptSignature.code]);
   });
 
-  test("with a request or a signature of its own, and no order may name a recording mode", () => {
+  test("by whoever is drawn and was not asked: the transfer agent has to have signed it, and the tokens behind which it goes on", () => {
+    let order = ordered();
+    while (partOf(network, order).executor === network.transferAgent) order = ordered();
+    const part = partOf(network, order);
+    const { signature: _, ...record } = part.record;
+    const other = partOf(network, order, { prefix: [] }).record;
+    for (const signature of [new Uint8Array(), order.record.signature, other.signature]) {
+      expect(network.start([{ ...record, signature }], part.executor)).toEqual([ERRORS.invalidSignature.code]);
+    }
+    expect(network.record(order)?.continued).toBeUndefined();
+    expect(network.start([part.record], part.executor)).toEqual([0]);
+  });
+
+  test("with a request of its own, and no order may name a recording mode", () => {
     const order = ordered();
     const batch = network.batch({ starts: [partOf(network, order).record] }, network.transferAgent);
     const [entry] = batch.starts as [inference.StartEntry];
     const send = (change: Partial<inference.StartEntry>) =>
       network.send({ ...batch, starts: [{ ...entry, ...change }] })[0];
-    expect(send({ signature: order.record.signature })).toBe(ERRORS.malformedAuthorization.code);
     expect(send({ request: order.record.request })).toBe(ERRORS.malformedAuthorization.code);
     expect(send({ prefix: undefined })).toBe(ERRORS.malformedAuthorization.code);
     expect(send({ full: false })).toBe(ERRORS.unknownInference.code);

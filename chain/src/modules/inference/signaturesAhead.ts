@@ -30,8 +30,11 @@ function* startSignatures(
   const opened = optional(() => openStart(ctx, reads, sender, message, entry));
   if (opened === undefined) return;
   const { id: orderId, authorization } = opened;
-  const { prefix } = entry;
-  if (!prefix) yield { digest: orderId, signature: entry.signature, publicKey: authorization.key };
+  const { prefix, signature } = entry;
+  const id = prefix ? sha256(partNameOf(ctx.chainId, orderId, entry.attempt, prefix)) : orderId;
+  const { transferAgent } = authorization;
+  const signer = prefix ? reads.participant(transferAgent)?.nodeKey : authorization.key;
+  if (signer !== undefined && !(prefix && sender === transferAgent)) yield { digest: id, signature, publicKey: signer };
   if (entry.executor === 0) return;
   const executor = reads.operator(entry.executor);
   const publicKey = executor === undefined ? undefined : reads.participant(executor)?.nodeKey;
@@ -39,7 +42,6 @@ function* startSignatures(
   const { attempt, promptTokens, deadlineAfter, receiptSignature } = entry;
   const deadlineHeight = message.baseHeight + BigInt(deadlineAfter);
   const { chainId } = ctx;
-  const id = prefix ? sha256(partNameOf(chainId, orderId, attempt, prefix)) : orderId;
   const receipt = optional(() =>
     encodeSigned("receipt", { chainId, inferenceId: id, executor, attempt, promptTokens, deadlineHeight }),
   );

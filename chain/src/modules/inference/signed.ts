@@ -131,9 +131,9 @@ function decodeCanonical<T>(
 }
 
 /** What rode with the order does not ride again, and only a part can name a recording mode. */
-function partProblem({ prefix, full, signature, request }: inference.StartEntry): string | undefined {
+function partProblem({ prefix, full, request }: inference.StartEntry): string | undefined {
   if (prefix === undefined) return full ? "the recording mode is that of the request that rides along" : undefined;
-  return signature.length + request.length > 0 ? "a part has neither signature nor request" : undefined;
+  return request.length > 0 ? "the request rode with the order" : undefined;
 }
 
 function samplingProblem(sampling: SamplingParams | undefined): string | undefined {

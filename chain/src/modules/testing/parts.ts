@@ -47,6 +47,7 @@ export function partOf(network: TestNetwork, order: Request, options: PartOption
       receiptSignature: signDigest(sha256(receipt), network.nodeKey(executor).privateKey),
       skips: Array.from({ length: attempt }, () => ({ reason: "broke:died", busySignature: new Uint8Array() })),
       prefix: named,
+      signature: signDigest(id, network.nodeKey(network.transferAgent).privateKey),
       ...options.record,
     },
   };

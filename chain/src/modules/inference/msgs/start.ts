@@ -146,9 +146,14 @@ function checkSignatures(
   entry: inference.StartEntry,
   skipped: readonly string[],
 ): void {
-  // An order that has a start was signed.
-  if (entry.prefix === undefined && !isDigestSignedBy(ctx, id, entry.signature, authorization.key)) {
-    throw new ChainError(ERRORS.invalidSignature, "not the client's signature");
+  // The client has signed the order. Only the transfer agent can say that it broke off, and where: else whoever is drawn could.
+  const { transferAgent } = authorization;
+  const [signer, key] = entry.prefix
+    ? (["transfer agent", reads.participant(transferAgent)?.nodeKey] as const)
+    : (["client", authorization.key] as const);
+  const said = entry.prefix !== undefined && sender === transferAgent;
+  if (!said && !isDigestSignedBy(ctx, id, entry.signature, key)) {
+    throw new ChainError(ERRORS.invalidSignature, `not the ${signer}'s signature`);
   }
   const { chainId } = ctx;
   const { executor } = promised;

@@ -179,7 +179,10 @@ export interface StartRecord {
   skips: Skip[];
   /** Canonical JSON of the request in recording mode full. */
   request: Uint8Array;
-  /** Of a part that goes on behind another. */
+  /**
+   * Of a part that goes on behind another; the signature is that of the transfer agent over the part's id, where it does not
+   * send the record itself.
+   */
   prefix: Prefix | undefined;
 }
 
@@ -263,8 +266,8 @@ export interface StartEntry {
   /** Canonical JSON of the request: recording mode full. */
   request: Uint8Array;
   /**
-   * Of a part that goes on behind another. Its order has a start of its own: signature and request stay away, and `full`
-   * says what the recording mode is.
+   * Of a part that goes on behind another. Its order has a start of its own: the request stays away, `full` says what the
+   * recording mode is, and the signature is that of the transfer agent over the part's id; empty where it sends the record.
    */
   prefix: Prefix | undefined;
   full: boolean;

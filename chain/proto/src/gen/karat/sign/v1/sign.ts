@@ -152,7 +152,7 @@ export interface RequestAuthorization {
 
 /**
  * Names the part of an answer that another executor of the same draw gives after the first has broken off: its SHA-256
- * is the inference id of that part. Nobody signs it; the receipt of the part does.
+ * is the inference id of that part. The transfer agent signs it: only it can say that an answer broke off, and where.
  */
 export interface Continuation {
   /** "karat/continuation/v1" */
