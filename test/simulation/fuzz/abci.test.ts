@@ -32,7 +32,7 @@ function newReplica(): Replica {
 }
 
 async function serve(replica: Replica): Promise<AbciServer> {
-  const server = await serveAbci({ application: replica.app, listen: "tcp://127.0.0.1:0" });
+  const server = await serveAbci({ application: replica.app, listen: "tcp://127.0.0.1:0", farewellMs: 0 });
   open.push(server);
   return server;
 }

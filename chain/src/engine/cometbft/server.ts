@@ -15,6 +15,8 @@ export interface AbciServerOptions {
   readonly log?: Logger;
   /** Ends the server when aborted. */
   readonly signal?: AbortSignal;
+  /** Before an exception is answered: CometBFT ends at once on it, and until then still gives the others the votes for the block that they have to end on, too. */
+  readonly farewellMs?: number;
 }
 
 export interface AbciServer {
@@ -27,7 +29,6 @@ export interface AbciServer {
 
 /** CometBFT opens four connections; a restarting one may briefly have eight. */
 const MAX_CONNECTIONS = 16;
-/** CometBFT ends at once on an exception: this long it still gives the others the votes for the block that they have to end on, too. */
 const FAREWELL_MS = 1_000;
 
 /**
@@ -57,21 +58,23 @@ class SocketServer implements AbciServer {
   address = "";
   readonly #application: Application;
   readonly #log: Logger;
+  readonly #farewellMs: number;
   readonly #queue = new SerialQueue(MAX_CONNECTIONS);
   readonly #connections = new Set<Socket>();
   readonly #server: Server;
   readonly #settle: { resolve: () => void; reject: (reason: unknown) => void };
   #stopping: Promise<void> | undefined;
 
-  constructor({ application, log = silentLogger }: AbciServerOptions) {
+  constructor({ application, log = silentLogger, farewellMs = FAREWELL_MS }: AbciServerOptions) {
     this.#application = application;
     this.#log = log;
+    this.#farewellMs = farewellMs;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.finished = promise;
     this.#settle = { resolve, reject };
     // A server nobody waits for still logs why it stopped.
     promise.catch(() => undefined);
-    this.#server = createServer((socket) => void this.#serve(socket));
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => void this.#serve(socket));
     this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
@@ -136,7 +139,7 @@ class SocketServer implements AbciServer {
       socket.cork();
     } catch (error) {
       this.#log.error({ err: messageOf(error) }, "the application failed: the ABCI server stops");
-      await delay(FAREWELL_MS);
+      await delay(this.#farewellMs);
       const exception = encodeFrame(encodeResponse({ exception: { error: messageOf(error) } }));
       socket.uncork();
       await new Promise<void>((resolve) => socket.write(exception, () => resolve()));
