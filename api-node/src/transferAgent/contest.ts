@@ -175,7 +175,11 @@ export class Contest {
     const turn = new Attempt({ ...options, executor: executorOf(candidate) }, this.#signal);
     const askedMs = performance.now();
     const hedgeAtMs = this.#queue.length > 0 ? askedMs + timeouts.hedgeOf(executor) : Number.POSITIVE_INFINITY;
-    const outcome = turn.receipt(timeouts.of(executor)).then((outcome) => ({ entrant, outcome }));
+    // The last one that can go on with an answer is worth a wait: giving it up breaks the client's stream.
+    const last = this.#prefix !== undefined && this.#queue.length === 0;
+    const outcome = turn
+      .receipt(last ? timeouts.longest : timeouts.of(executor))
+      .then((outcome) => ({ entrant, outcome }));
     const entrant: Entrant = { turn, candidate, attempt, askedMs, hedgeAtMs, overdue: false, outcome };
     this.#running.set(attempt, entrant);
   }

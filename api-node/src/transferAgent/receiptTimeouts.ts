@@ -41,6 +41,11 @@ export class ReceiptTimeouts {
     return within((known.meanMs + 4 * known.deviationMs) * known.backoff, leastMs, mostMs);
   }
 
+  /** For an executor behind whom there is nobody. */
+  get longest(): number {
+    return this.#options.mostMs;
+  }
+
   /** After so long without a receipt another executor may be asked as well. */
   hedgeOf(executor: string): number {
     const { leastHedgeMs, mostHedgeMs } = this.#options;
