@@ -59,7 +59,7 @@ export class StateTraffic {
         for (let i = done; i < Math.min(count, done + 10_000); i++) {
           const id = sha256(utf8(`live ${i}`));
           records.set(store, id, this.#record(0, i));
-          expiring.set(store, [NEVER, id], true);
+          expiring.set(store, [NEVER + BigInt(done), id], true);
         }
       });
     }

@@ -13,8 +13,8 @@ test("a block encodes each record once, decodes none, and writes an entry for it
   const stage = vi.spyOn(MemoryCommitStore.prototype, "stage");
   await traffic.serve(COUNT, COUNT);
   const entries = stage.mock.calls.map(([, changes]) => changes.get("inference")!.length);
-  // Beside the records: deadlines; deadlines and draws; draws, after which all are checked, for nobody has a reputation yet.
-  expect(entries).toEqual([COUNT + 1, COUNT + 2, COUNT + 1]);
+  // Beside the records: deadlines and their number; deadlines and draws; draws, after which all are checked, for nobody is trusted yet.
+  expect(entries).toEqual([COUNT + 2, COUNT + 2, COUNT + 1]);
   expect(encode).toHaveBeenCalledTimes(3 * COUNT);
   expect(decode).not.toHaveBeenCalled();
 });

@@ -4,7 +4,7 @@ import type { Context } from "../../app/module.ts";
 import { emitSettled } from "./events.ts";
 import type { InferenceDeps, Payment } from "./expects.ts";
 import { miss, putEnded, readRef } from "./keeper.ts";
-import { deadlines, expiring, payable, records, STORE } from "./keys.ts";
+import { deadlines, expiring, payable, records, STORE, startedWith } from "./keys.ts";
 import { settle } from "./transition.ts";
 
 /** Most inferences that one block misses, pays or forgets, each. */
@@ -22,6 +22,10 @@ type Agenda = typeof deadlines;
 
 export function endBlock(deps: InferenceDeps, ctx: Context, budget = BLOCK_BUDGET): void {
   for (const [, ref] of due(ctx, deadlines, ctx.height, budget)) miss(deps, ctx, readRef(ctx, ref)!, "deadline");
+  const store = ctx.store(STORE);
+  for (const [deadline] of [...startedWith.entries(store, { before: ctx.height + 1n, limit: budget })]) {
+    startedWith.delete(store, deadline);
+  }
   settleDue(deps, ctx, budget);
   forgetDue(ctx, budget);
 }

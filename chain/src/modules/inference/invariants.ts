@@ -2,7 +2,7 @@ import { toHex } from "@karat/common";
 import { inference, refOf } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
 import type { InferenceDeps } from "./expects.ts";
-import { deadlines, expiring, payable, records, STORE, statements, undrawn } from "./keys.ts";
+import { deadlines, expiring, payable, records, STORE, startedWith, statements, undrawn } from "./keys.ts";
 import { isTerminal } from "./transition.ts";
 
 const Status = inference.InferenceStatus;
@@ -31,6 +31,9 @@ export function invariants(deps: InferenceDeps, ctx: Context): string[] {
   }
   if (size(ctx, deadlines) !== counts.started) broken.push("deadlines of inferences that are not started");
   if (size(ctx, expiring) !== counts.terminal) broken.push("ended inferences that are never forgotten, or the reverse");
+  for (const [deadline] of startedWith.entries(store)) {
+    if (deadline < ctx.height) broken.push(`deadline ${deadline}: counted though it is over`);
+  }
   for (const agenda of [undrawn, payable]) {
     for (const [[, ref]] of agenda.entries(store)) {
       if (records.get(store, ref)?.status !== Status.FINISHED) broken.push(`${ref}: on an agenda, not finished`);

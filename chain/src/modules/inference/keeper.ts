@@ -5,7 +5,7 @@ import type { Context } from "../../app/module.ts";
 import { ERRORS } from "./errors.ts";
 import { emitInconclusive, emitInvalid, emitMissed } from "./events.ts";
 import type { InferenceDeps } from "./expects.ts";
-import { deadlines, expiring, payable, records, STORE, statements, undrawn } from "./keys.ts";
+import { deadlines, expiring, payable, records, STORE, startedWith, statements, undrawn } from "./keys.ts";
 import { inherit } from "./parts.ts";
 import { canStep, isTerminal, refund, sameBytes } from "./transition.ts";
 
@@ -31,7 +31,10 @@ export function write(ctx: Context, record: Inference): void {
 
 export function create(ctx: Context, started: Inference): void {
   write(ctx, started);
-  deadlines.set(ctx.store(STORE), [started.deadlineHeight, refOf(started.id)], true);
+  const store = ctx.store(STORE);
+  const { deadlineHeight } = started;
+  deadlines.set(store, [deadlineHeight, refOf(started.id)], true);
+  startedWith.set(store, deadlineHeight, (startedWith.get(store, deadlineHeight) ?? 0n) + 1n);
 }
 
 /** After the edge to FINISHED: waits for its draw. */

@@ -19,5 +19,8 @@ export const payable = agenda(4);
 /** (height, ref) of inferences at an end: forgotten after that height. */
 export const expiring = agenda(5);
 
+/** Deadline to come → how many were started with it. */
+export const startedWith = new Table(7, u64, u64);
+
 /** Short id → statement that the executor signed and that was delivered before its finish record. */
 export const statements = new Table(6, u64, protoCodec(sign.ResponseReceipt));

@@ -8,8 +8,9 @@ import { keyNamed, type TestKey } from "../testing/identities.ts";
 import { DEPOSITED, MAX_OUTPUT, PRICE, type RequestOptions, TestNetwork } from "../testing/network.ts";
 import { deliveryOf, PROMPT_TOKENS } from "../testing/records.ts";
 import { ERRORS } from "./errors.ts";
-import { records, STORE } from "./keys.ts";
+import { records, STORE, startedWith } from "./keys.ts";
 import { MAX_ENTRIES } from "./msgs/records.ts";
+import { MAX_PER_DEADLINE } from "./msgs/start.ts";
 
 const MOST = BigInt(PROMPT_TOKENS) * PRICE.input + BigInt(MAX_OUTPUT) * PRICE.output;
 const MSG = "/karat.inference.v1.MsgRecords";
@@ -252,6 +253,21 @@ describe("holes that peers had", () => {
     network.block(6);
     expect(network.start([record])).toEqual([ERRORS.deadlineOutOfRange.code]);
     expect(network.chain.eventsOf("inference_missed")).toEqual([]);
+  });
+
+  test("a deadline that very many have is refused: the next one is free", () => {
+    const { ctx, height } = network.chain;
+    startedWith.set(ctx.store("inference"), height + 9n, MAX_PER_DEADLINE - 1n);
+    const [last, beyond, later] = [9n, 9n, 10n].map((after) =>
+      network.request({ receipt: { deadlineHeight: height + after } }),
+    );
+    expect(network.start([last!.record, beyond!.record, later!.record])).toEqual([
+      0,
+      ERRORS.deadlineOutOfRange.code,
+      0,
+    ]);
+    network.block(10);
+    expect(startedWith.has(network.chain.ctx.store("inference"), height + 9n)).toBe(false);
   });
 
   test("an id is accepted once, also after its record was forgotten", () => {

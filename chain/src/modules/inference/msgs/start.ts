@@ -10,11 +10,14 @@ import { ERRORS } from "../errors.ts";
 import { emitStart } from "../events.ts";
 import type { Candidate, InferenceDeps } from "../expects.ts";
 import { create, readRef, write } from "../keeper.ts";
+import { STORE, startedWith } from "../keys.ts";
 import { isDigestSignedBy, isSignedBy, type Opened, openStart } from "../signed.ts";
 import { sameBytes, start } from "../transition.ts";
 import { openSeam } from "./seam.ts";
 
 const MAX_REASON_CHARS = 64;
+/** Executors choose their deadlines: what is due at one height is one entry of the store, and must stay of a size that a block can write. */
+export const MAX_PER_DEADLINE = 100_000n;
 
 /** The parts of a receipt that a record states. */
 interface Promised {
@@ -117,6 +120,12 @@ function checkReceipt(
   const latest = ctx.height + reads.params.inferenceDeadline;
   if (deadlineHeight < ctx.height || deadlineHeight > latest) {
     throw new ChainError(ERRORS.deadlineOutOfRange, `deadline ${deadlineHeight}, latest ${latest}`);
+  }
+  if ((startedWith.get(ctx.store(STORE), deadlineHeight) ?? 0n) >= MAX_PER_DEADLINE) {
+    throw new ChainError(
+      ERRORS.deadlineOutOfRange,
+      `deadline ${deadlineHeight} is taken by ${MAX_PER_DEADLINE}: choose another`,
+    );
   }
 }
 
