@@ -21,7 +21,7 @@ export interface RelayOptions {
 const CONCURRENCY = 256;
 /** Records of one job: several Redis commands each would cost more than the requests themselves. */
 const MAX_RECORDS = 512;
-const LINGER_MS = 150;
+const LINGER_MS = 400;
 /** In no key of a record. */
 const SEPARATOR = ",";
 const MAX_BYPASSED = 256;
