@@ -221,11 +221,16 @@ function registrationFaults(view: FollowingView, { operator, publicKey, publicUr
   return faults;
 }
 
+const EXECUTED = "executed";
+
 function idStore(database: NodeDatabase): IdStore {
-  const ids = database.open<bigint>("executed");
+  const ids = database.open<bigint>(EXECUTED);
   return {
     load: () => [...ids.getRange()].map(({ key, value }) => [key, value] as const),
-    put: (id, anchorHeight) => database.soon(() => void ids.put(id, anchorHeight)),
-    delete: (id) => database.soon(() => void ids.remove(id)),
+    put: (id, anchorHeight) => void database.log([{ database: EXECUTED, key: id, value: anchorHeight }]),
+    delete: (id) => {
+      database.now();
+      void ids.remove(id);
+    },
   };
 }

@@ -57,7 +57,6 @@ export class Execution {
   #promisedTokens = 0;
   #deadlineHeight = 0n;
   #recorded = false;
-  #saved: Promise<unknown> = Promise.resolve();
 
   constructor(modules: ExecutionModules, checked: CheckedRequest, request: ExecuteRequest, signal: AbortSignal) {
     this.#modules = modules;
@@ -76,11 +75,6 @@ export class Execution {
   /** True once a finish is on its way to the chain. */
   get recorded(): boolean {
     return this.#recorded;
-  }
-
-  /** Resolves when what was recorded is safe on this machine. */
-  get saved(): Promise<unknown> {
-    return this.#saved;
   }
 
   /** Tries one ML node after another until one has begun to answer; afterwards there is no other. */
@@ -105,7 +99,7 @@ export class Execution {
         this.#modules.log.warn({ url: lease.node.url, error: describeError(error), final }, "An ML node failed.");
         overloaded &&= isKaratError(error, "overloaded", "rate_limit_exceeded");
         if (!final) continue;
-        await this.#recordFailure(describeError(error));
+        this.#recordFailure(describeError(error));
         yield [{ type: "error", error: errorObject(error) }];
         return;
       } finally {
@@ -130,7 +124,6 @@ export class Execution {
         tokens: this.#tokens,
       }),
     );
-    await this.#saved;
   }
 
   async *#answer(lease: Lease): AsyncGenerator<readonly ExecuteLine[]> {
@@ -226,7 +219,7 @@ export class Execution {
   async #nobody(overloaded: boolean): Promise<ExecuteLine> {
     const { view, identity } = this.#modules;
     if (this.#receipt && !overloaded) {
-      await this.#recordFailure("engine_unavailable");
+      this.#recordFailure("engine_unavailable");
       return { type: "error", error: { code: "engine_unavailable", message: "No ML node could answer." } };
     }
     const message = {
@@ -238,31 +231,24 @@ export class Execution {
     return { type: "busy", signature: signMessage("busy", message, identity.privateKey).signature };
   }
 
-  /** Begins to record; `saved` says when it is done. */
   #record(answer: RecordedAnswer): Statement {
     const { records, payloads, view } = this.#modules;
     const { inferenceId, authorization } = this.#checked;
     const record = finishRecord(this.#origin(), answer);
     const statement = statementWithRoot(view.chainId, record);
-    const saving: Promise<void>[] = [];
     this.#recorded = true;
     // A whole answer takes its start along.
     const wait = answer.finishReason === "cancelled" ? this.#patience() : 0n;
     this.#recordStart(wait);
-    const finish = records.add({
+    records.add({
       kind: "finish",
       inferenceId,
       record: encodeForChain(record, authorization.recording, view.params().maxInlineBytes),
       deadlineHeight: this.#deadlineHeight,
       ...(wait > 0n && { notBefore: view.height() + wait }),
     });
-    saving.push(finish);
     const request = { hash: authorization.requestHash, canonical: this.#request.request };
-    saving.push(payloads.put(...finishPayloads(request, statement.root, record)));
-    this.#saved = Promise.all(saving);
-    this.#saved.catch((error) =>
-      this.#modules.log.error({ error: describeError(error) }, "A finish was not recorded."),
-    );
+    void payloads.put(...finishPayloads(request, statement.root, record));
     return statement;
   }
 
@@ -284,7 +270,7 @@ export class Execution {
   #recordStart(afterBlocks: bigint): void {
     const { records, view } = this.#modules;
     const { inferenceId, authorization } = this.#checked;
-    records.addSoon({
+    records.add({
       kind: "start",
       inferenceId,
       record: this.#startRecord(),
@@ -297,12 +283,12 @@ export class Execution {
   }
 
   /** Only of use when the transfer agent started the inference with this executor; the executor never starts it to its own harm. */
-  async #recordFailure(code: string): Promise<void> {
+  #recordFailure(code: string): void {
     this.#recorded = true;
     if (!this.#receipt) return;
     const { inferenceId } = this.#checked;
     const record = inference.FinishRecord.encode(failedFinish(this.#origin(), code)).finish();
-    await this.#modules.records.add({ kind: "finish", inferenceId, record, deadlineHeight: this.#deadlineHeight });
+    this.#modules.records.add({ kind: "finish", inferenceId, record, deadlineHeight: this.#deadlineHeight });
   }
 
   #startRecord(): Uint8Array {

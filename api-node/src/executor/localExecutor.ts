@@ -21,19 +21,14 @@ export class LocalExecutor implements Executor {
   }
 
   execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<readonly ExecuteLine[]> {
-    return this.#execute(this.#modules.identity.operator, request, signal);
+    return this.executeFor(this.#modules.identity.operator, request, signal);
   }
 
-  /** `sender` is the transfer agent, as its signed request proved. What it is told is recorded here already. */
-  executeFor(sender: string, request: ExecuteRequest, signal: AbortSignal): AsyncGenerator<readonly ExecuteLine[]> {
-    return this.#execute(sender, request, signal, true);
-  }
-
-  async *#execute(
+  /** `sender` is the transfer agent, as its signed request proved. */
+  async *executeFor(
     sender: string,
     request: ExecuteRequest,
     signal: AbortSignal,
-    recordsFirst = false,
   ): AsyncGenerator<readonly ExecuteLine[]> {
     const { view, identity, executed, log } = this.#modules;
     let claimed: Uint8Array | undefined;
@@ -52,10 +47,7 @@ export class LocalExecutor implements Executor {
       const { client } = authorization;
       const hold = this.#holds.take(client, worst, await view.deposit(client, worst + this.#holds.of(client)));
       try {
-        for await (const lines of run.lines()) {
-          if (recordsFirst && lines.at(-1)?.type === "end") await run.saved;
-          yield lines;
-        }
+        yield* run.lines();
       } finally {
         await run.close();
         if (run.recorded) hold.begun();

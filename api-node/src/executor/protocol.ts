@@ -83,7 +83,7 @@ export type ExecuteLine =
  * line (`unreachable` when nobody answers). Aborting the signal cancels the computation at the next token.
  */
 export interface Executor {
-  /** It is this process's own: its signatures are not checked here, and its records are committed with the transfer agent's. */
+  /** It is this process's own: its signatures are not checked here. */
   readonly own: boolean;
   execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<readonly ExecuteLine[]>;
 }

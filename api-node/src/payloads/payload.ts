@@ -6,5 +6,6 @@ export interface Payload {
 
 /** Where the bytes behind the hashes on chain are kept. Never fails a request: what cannot be kept is logged. */
 export interface PayloadSink {
+  /** They survive this process at once, and can be read when the promise resolves. */
   put(...payloads: readonly Payload[]): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { type Logger, messageOf, toHex } from "@karat/common";
 import type { Database } from "lmdb";
 import type { NodeDatabase } from "../storage/database.ts";
+import type { Put } from "../storage/writeLog.ts";
 import type { Payload, PayloadSink } from "./payload.ts";
 
 export interface PayloadStoreOptions {
@@ -15,6 +16,8 @@ interface Entry {
   readonly size: number;
 }
 
+const PAYLOADS = "payloads";
+const ARRIVALS = "payload-arrivals";
 const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
 /** Entries removed in one go, so that no put takes long. */
 const SWEEP = 64;
@@ -22,6 +25,7 @@ const SWEEP = 64;
 /** Payloads by hash on disk; the oldest give way when the quota is reached, and all after the retention period. */
 export class PayloadStore implements PayloadSink {
   readonly #options: Required<PayloadStoreOptions>;
+  readonly #database: NodeDatabase;
   readonly #bytes: Database<Uint8Array, string>;
   /** By time of arrival and hash. */
   readonly #arrivals: Database<Entry, string>;
@@ -33,8 +37,9 @@ export class PayloadStore implements PayloadSink {
   constructor(database: NodeDatabase, options: PayloadStoreOptions) {
     const defaults = { quotaBytes: 1024 ** 3, retentionMs: 7 * 24 * 3_600_000, now: () => Date.now() };
     this.#options = { ...defaults, ...options };
-    this.#bytes = database.open("payloads");
-    this.#arrivals = database.open("payload-arrivals");
+    this.#database = database;
+    this.#bytes = database.open(PAYLOADS);
+    this.#arrivals = database.open(ARRIVALS);
     for (const { key, value } of this.#arrivals.getRange()) {
       this.#size += value.size;
       this.#oldest ??= key;
@@ -55,17 +60,17 @@ export class PayloadStore implements PayloadSink {
     const fitting = payloads.filter(({ bytes }) => bytes.length <= Math.min(quotaBytes, MAX_PAYLOAD_BYTES));
     if (fitting.length < payloads.length) log.warn({ count: payloads.length }, "A payload is too large to be kept.");
     try {
-      // Writes of one turn are one commit.
-      const writes: Promise<boolean>[] = [];
+      const puts: Put[] = [];
       for (const { hash, bytes } of fitting) {
         const key = toHex(hash);
         if (this.#bytes.doesExist(key)) continue;
         const arrival = arrivalKey(now(), key);
-        writes.push(this.#bytes.put(key, bytes), this.#arrivals.put(arrival, { hash: key, size: bytes.length }));
+        puts.push({ database: PAYLOADS, key, value: bytes });
+        puts.push({ database: ARRIVALS, key: arrival, value: { hash: key, size: bytes.length } });
         this.#size += bytes.length;
         this.#oldest ??= arrival;
       }
-      await Promise.all(writes);
+      if (puts.length > 0) await this.#database.log(puts);
       await this.#sweep();
     } catch (error) {
       log.error({ error: messageOf(error) }, "A payload could not be kept.");

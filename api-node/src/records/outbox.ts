@@ -39,6 +39,7 @@ export interface Pending {
   handedOnMs: number | undefined;
 }
 
+const OUTBOX = "outbox";
 const MAX_ENTRIES = 100_000;
 const MAX_DEAD_LETTERS = 10_000;
 /** Entries that are kept in memory as well: nearly all are sent and gone within seconds. */
@@ -56,7 +57,7 @@ export class Outbox implements RecordSink {
 
   constructor(database: NodeDatabase) {
     this.#database = database;
-    this.#entries = database.open("outbox");
+    this.#entries = database.open(OUTBOX);
     this.#dead = database.open("dead-letters");
     for (const { key, value } of this.#entries.getRange()) this.#track(key, value);
   }
@@ -65,26 +66,12 @@ export class Outbox implements RecordSink {
     return this.#pending.size;
   }
 
-  async add(record: NewRecord): Promise<void> {
+  add(record: NewRecord): void {
     const key = recordKey(record.kind, record.inferenceId);
     const entry = this.#place(key, record);
     if (!entry) return;
-    try {
-      await this.#put(key, entry);
-    } catch (error) {
-      this.#forget(key);
-      throw error;
-    }
-    this.#tell();
-  }
-
-  addSoon(record: NewRecord): void {
-    const key = recordKey(record.kind, record.inferenceId);
-    const entry = this.#place(key, record);
-    if (!entry) return;
-    this.#database.soon(() => {
-      if (this.#pending.has(key)) void this.#entries.put(key, this.#held.get(key) ?? entry);
-    });
+    void this.#database.log([{ database: OUTBOX, key, value: entry }]);
+    if (!this.#held.has(key)) this.#database.now();
     this.#tell();
   }
 
@@ -165,6 +152,7 @@ export class Outbox implements RecordSink {
   /** It is on chain. */
   async remove(key: string): Promise<void> {
     this.#forget(key);
+    this.#database.now();
     await this.#entries.remove(key);
   }
 
@@ -172,6 +160,7 @@ export class Outbox implements RecordSink {
   async bury(key: string, reason: string, height: bigint): Promise<void> {
     const entry = this.get(key);
     this.#forget(key);
+    this.#database.now();
     await this.#entries.transaction(() => {
       void this.#entries.remove(key);
       if (entry) void this.#dead.put(deadKey(height, key), { ...entry, key, reason, height });
@@ -194,7 +183,7 @@ export class Outbox implements RecordSink {
     for (const { key: at, value } of this.#dead.getRange({ reverse: true })) {
       if (value.key !== key) continue;
       await this.#dead.remove(at);
-      await this.add({ ...value, notBefore: 0n });
+      this.add({ ...value, notBefore: 0n });
       return true;
     }
     return false;

@@ -23,10 +23,8 @@ export interface NewRecord {
  * when there is no room.
  */
 export interface RecordSink {
-  /** Resolves when the record, and what was added soon before, is safe on this machine, whatever happens to the queue or the chain. */
-  add(record: NewRecord): Promise<void>;
-  /** Nobody waits for it: it is safe with the next one that is waited for, or a moment later. */
-  addSoon(record: NewRecord): void;
+  /** When it returns, the record survives this process, and whatever happens to the queue or the chain. */
+  add(record: NewRecord): void;
 }
 
 /** A kind and an inference are one record: the key under which it is kept and never sent twice at once. */

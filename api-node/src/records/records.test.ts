@@ -127,39 +127,39 @@ const settledInTime = (made: Pipeline) =>
 const settled = (made: Pipeline) => vi.waitFor(() => expect(made.outbox.size).toBe(0), 5_000);
 
 describe("the outbox", () => {
-  const reopened = (database: NodeDatabase, n: number) => new Outbox(database).get(keyOf("start", n));
-
-  test("has what was added soon safe with the next that is waited for", async () => {
-    const database = openDatabase(directory);
-    const outbox = new Outbox(database);
-    outbox.addSoon(start(1));
-    expect(reopened(database, 1)).toBeUndefined();
-    expect(outbox.get(keyOf("start", 1))?.record).toEqual(startBytes(1));
-    await outbox.add(finish(1));
-    expect(toHex(reopened(database, 1)!.record)).toBe(toHex(startBytes(1)));
-    await database.close();
+  test("has what was added when its process dies the moment after, as it was by then", async () => {
+    const first = openDatabase(directory);
+    const outbox = new Outbox(first);
+    outbox.add({ ...start(1), notBefore: 9n });
+    outbox.add({ ...start(1), notBefore: 5n });
+    expect(new Outbox(first).size).toBe(0); // LMDB does not have it yet
+    const second = openDatabase(directory);
+    expect(new Outbox(second).get(keyOf("start", 1))).toMatchObject({ notBefore: 5n, deadlineHeight: 1_000n });
+    await first.close();
+    await second.close();
   });
 
-  test("has what was added soon safe by itself a moment later, and as it is by then", async () => {
+  test("has nothing of what was removed before LMDB had it", async () => {
     const database = openDatabase(directory);
     const outbox = new Outbox(database);
-    outbox.addSoon({ ...start(1), notBefore: 9n });
-    outbox.addSoon({ ...start(1), notBefore: 5n });
-    outbox.addSoon(start(2));
-    await outbox.remove(keyOf("start", 2));
-    await vi.waitFor(() => expect(reopened(database, 1)?.notBefore).toBe(5n));
-    expect(reopened(database, 2)).toBeUndefined();
+    outbox.add(start(1));
+    await outbox.remove(keyOf("start", 1));
     await database.close();
+    const again = openDatabase(directory);
+    expect(new Outbox(again).size).toBe(0);
+    await again.close();
   });
 
   test("of a delivery that was resolved and lost with the process asks the chain again", async () => {
     const database = openDatabase(directory);
     const outbox = new Outbox(database);
-    await outbox.add({ ...finish(1), kind: "delivery", awaits: "finish" });
+    outbox.add({ ...finish(1), kind: "delivery", awaits: "finish" });
     await outbox.resolve(keyOf("delivery", 1), true);
     expect(outbox.get(keyOf("delivery", 1))).toMatchObject({ agrees: true });
-    expect([...new Outbox(database).pending()]).toMatchObject([{ awaits: "finish" }]);
     await database.close();
+    const again = openDatabase(directory);
+    expect([...new Outbox(again).pending()]).toMatchObject([{ awaits: "finish" }]);
+    await again.close();
   });
 });
 
@@ -184,7 +184,7 @@ describe("records", () => {
       sender.height += 1n;
       next ??= writer.deliver(key);
     };
-    await outbox.add(finish(1));
+    outbox.add(finish(1));
     await writer.deliver(key);
     await next;
     expect(outbox.get(key)?.unknownTries).toBe(2);
@@ -202,7 +202,7 @@ describe("records", () => {
     };
     for (let process = 0; process < 2; process++) {
       const made = pipeline(jobs);
-      if (process === 0) await made.outbox.add(start(1));
+      if (process === 0) made.outbox.add(start(1));
       await vi.waitFor(() => expect(ids).toHaveLength(process + 1));
       await stop(made);
     }
@@ -253,7 +253,7 @@ describe("records", () => {
   test("of an executor that lost the inference to a faster one are dropped", async () => {
     const made = pipeline();
     sender.taken = true;
-    await made.outbox.add(finish(1));
+    made.outbox.add(finish(1));
     await settled(made);
     expect(sender.recorded).toEqual([]);
     expect(made.outbox.deadCount).toBe(0);
@@ -279,10 +279,10 @@ describe("records", () => {
 
   test("of an inference that is not started yet wait for the next block", async () => {
     const made = pipeline();
-    await made.outbox.add(finish(1));
+    made.outbox.add(finish(1));
     await vi.waitFor(() => expect(made.outbox.get(keyOf("finish", 1))?.unknownTries).toBe(1));
     expect(made.outbox.get(keyOf("finish", 1))?.notBefore).toBe(101n);
-    await made.outbox.add(start(1));
+    made.outbox.add(start(1));
     await vi.waitFor(() => expect(sender.recorded).toHaveLength(1));
     sender.height += 1n;
     await settled(made);
@@ -292,20 +292,20 @@ describe("records", () => {
   test("that are due at once replace what would have waited: a node that called itself off as executor", async () => {
     const made = pipeline();
     const other = inference.StartRecord.fromPartial({ authorization: authorizationOf(1), signature: idOf(9) });
-    await made.outbox.add({ ...start(1), notBefore: 102n });
-    await made.outbox.add({ ...start(1), record: inference.StartRecord.encode(other).finish(), notBefore: 101n });
+    made.outbox.add({ ...start(1), notBefore: 102n });
+    made.outbox.add({ ...start(1), record: inference.StartRecord.encode(other).finish(), notBefore: 101n });
     expect(made.outbox.get(keyOf("start", 1))).toMatchObject({ notBefore: 101n });
-    await made.outbox.add({ ...start(1), notBefore: 103n });
+    made.outbox.add({ ...start(1), notBefore: 103n });
     const kept = inference.StartRecord.decode(made.outbox.get(keyOf("start", 1))!.record);
     expect(toHex(kept.signature)).toBe(toHex(idOf(9)));
   });
 
   test("that may wait go out when their height comes, or with what makes them due", async () => {
     const made = pipeline();
-    await made.outbox.add({ ...start(1), notBefore: 102n });
-    await made.outbox.add({ ...start(2), notBefore: 102n });
-    await made.outbox.add(start(2));
-    await made.outbox.add(finish(2));
+    made.outbox.add({ ...start(1), notBefore: 102n });
+    made.outbox.add({ ...start(2), notBefore: 102n });
+    made.outbox.add(start(2));
+    made.outbox.add(finish(2));
     await vi.waitFor(() => expect(made.outbox.size).toBe(1));
     expect(sender.recorded).toEqual([shortOf(keyOf("start", 2)), shortOf(keyOf("finish", 2))]);
     sender.height = 102n;
@@ -315,7 +315,7 @@ describe("records", () => {
 
   test("are given up after their deadline, visibly, and can be put back", async () => {
     const made = pipeline();
-    await made.outbox.add(finish(1, { deadlineHeight: 102n }));
+    made.outbox.add(finish(1, { deadlineHeight: 102n }));
     for (let height = 101n; height <= 103n; height++) {
       sender.height = height;
       await vi.waitFor(() => {
@@ -328,7 +328,7 @@ describe("records", () => {
       expect(made.outbox.deadLetters(10)).toMatchObject([{ key: keyOf("finish", 1), reason: "deadline_passed" }]),
     );
     sender.height = 100n;
-    await made.outbox.add(start(1));
+    made.outbox.add(start(1));
     expect(await made.outbox.revive(keyOf("finish", 1))).toBe(true);
     await settled(made);
     expect(sender.recorded).toContain(shortOf(keyOf("finish", 1)));
@@ -402,9 +402,9 @@ describe("what waits for the chain", () => {
 
   test("a delivery waits for its finish, and says no more than that it agrees with it", async () => {
     const made = pipeline();
-    await made.outbox.add(start(1));
+    made.outbox.add(start(1));
     await settled(made);
-    await made.outbox.add(delivery());
+    made.outbox.add(delivery());
     expect(await look(made)).toEqual([refOf(idOf(1))]);
     await look(made, progressOf({ status: inference.InferenceStatus.STARTED, root: new Uint8Array() }));
     expect(made.outbox.size).toBe(1);
@@ -415,9 +415,9 @@ describe("what waits for the chain", () => {
 
   test("what a client left before its end is delivered in part", async () => {
     const made = pipeline();
-    await made.outbox.add(start(1));
+    made.outbox.add(start(1));
     await settled(made);
-    await made.outbox.add(delivery(false));
+    made.outbox.add(delivery(false));
     await look(made, progressOf({ root: idOf(9) }));
     await settled(made);
     expect(sent.at(-1)).toMatchObject({ delivered: [], deliveredInPart: [refOf(idOf(1))], deliveries: [] });
@@ -428,9 +428,9 @@ describe("what waits for the chain", () => {
     ["counts that its statement has not", { completionTokens: 7 }],
   ])("a finish with %s is met with what its executor signed", async (_, change) => {
     const made = pipeline();
-    await made.outbox.add(start(1));
+    made.outbox.add(start(1));
     await settled(made);
-    await made.outbox.add(delivery());
+    made.outbox.add(delivery());
     await look(made, progressOf(change));
     await settled(made);
     const [said] = sent.at(-1)!.deliveries;
@@ -440,9 +440,9 @@ describe("what waits for the chain", () => {
 
   test("is no dead letter where the inference was over before it got there", async () => {
     const made = pipeline();
-    await made.outbox.add(start(1));
+    made.outbox.add(start(1));
     await settled(made);
-    await made.outbox.add(delivery());
+    made.outbox.add(delivery());
     sender.over = true;
     await look(made, progressOf());
     await settled(made);
@@ -454,7 +454,7 @@ describe("what waits for the chain", () => {
     const over = [MISSED, SETTLED, INVALID, INCONCLUSIVE].map((status) => ({ status }));
     for (const change of [...over, { delivered: true }]) {
       const made = pipeline();
-      await made.outbox.add(delivery());
+      made.outbox.add(delivery());
       await look(made, progressOf(change));
       expect(made.outbox.size).toBe(0);
       await stop(made);
@@ -464,8 +464,8 @@ describe("what waits for the chain", () => {
 
   test("a transfer agent sends the start only when the chain does not show its executor's", async () => {
     const made = pipeline();
-    await made.outbox.add({ ...start(1), awaits: "start", notBefore: 103n });
-    await made.outbox.add({ ...start(2), awaits: "start", notBefore: 103n });
+    made.outbox.add({ ...start(1), awaits: "start", notBefore: 103n });
+    made.outbox.add({ ...start(2), awaits: "start", notBefore: 103n });
     await look(made, progressOf({ status: inference.InferenceStatus.STARTED }));
     sender.height = 103n;
     await settled(made);
@@ -477,7 +477,7 @@ describe("exactly once", () => {
   test("when the process dies between outbox and broadcast", async () => {
     sender.loseBroadcast = true;
     const first = pipeline();
-    await first.outbox.add(start(1));
+    first.outbox.add(start(1));
     await vi.waitFor(() => expect(first.outbox.get(keyOf("start", 1))?.tx).toBeDefined(), 5_000);
     await stop(first);
     sender.loseBroadcast = false;
@@ -494,7 +494,7 @@ describe("exactly once", () => {
   test("when it dies between broadcast and answer", async () => {
     sender.loseAnswer = true;
     const first = pipeline();
-    await first.outbox.add(start(1));
+    first.outbox.add(start(1));
     await vi.waitFor(() => expect(sender.transactions).toBe(1), 5_000);
     await stop(first);
     sender.loseAnswer = false;
@@ -523,7 +523,7 @@ describe("exactly once", () => {
   test("when it dies before anything was signed", async () => {
     const first = pipeline();
     await first.relay.close();
-    await first.outbox.add(start(1));
+    first.outbox.add(start(1));
     await stop(first);
     await settled(pipeline());
     expect(sender.recorded).toEqual([shortOf(keyOf("start", 1))]);
@@ -536,10 +536,10 @@ describe.runIf(requireRedis())("with Redis", () => {
     const queue = new RedisQueue({ url: redis.url, name: "records", log: silentLogger, timeoutMs: 500 });
     try {
       const made = pipeline(queue);
-      await made.outbox.add(start(1));
+      made.outbox.add(start(1));
       await settled(made);
       await redis.kill();
-      await made.outbox.add(start(2)); // a request is not held up
+      made.outbox.add(start(2)); // a request is not held up
       await redis.up();
       await vi.waitFor(() => expect(made.outbox.size).toBe(0), { timeout: 15_000, interval: 50 });
       expect(sender.recorded).toEqual([shortOf(keyOf("start", 1)), shortOf(keyOf("start", 2))]);
@@ -559,7 +559,7 @@ describe.runIf(requireRedis())("with Redis", () => {
     };
     try {
       const first = pipeline(lossy);
-      await first.outbox.add(start(1));
+      first.outbox.add(start(1));
       await stop(first);
       const queue = new RedisQueue({ url: redis.url, name: "records", log: silentLogger });
       const second = pipeline(queue);

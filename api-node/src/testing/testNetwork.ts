@@ -52,7 +52,7 @@ export class TestNetwork {
     const metrics = createMetrics({ process: false });
     const executed = new ExecutedIds(volatileIds);
     const records: NewRecord[] = [];
-    const addSoon = (record: NewRecord): void => {
+    const add = (record: NewRecord): void => {
       const key = recordKey(record.kind, record.inferenceId);
       const at = records.findIndex(({ kind, inferenceId }) => recordKey(kind, inferenceId) === key);
       // As the outbox: what is due at once replaces what would have waited.
@@ -66,7 +66,7 @@ export class TestNetwork {
         identity,
         view: this.view,
         ml: pool,
-        records: { add: async (record) => addSoon(record), addSoon },
+        records: { add },
         payloads: { put: async (...items) => void payloads.push(...items) },
         executed,
         metrics,

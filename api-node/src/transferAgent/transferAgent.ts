@@ -180,8 +180,7 @@ export class TransferAgent {
           if (!event.prefix) observer.firstToken(performance.now() - exchange.startedMs);
           part = event;
           order.hold.begun();
-          // Soon is enough: the executor can record the start as well, should this process die now.
-          records.addSoon(startRecord(view, order, event));
+          records.add(startRecord(view, order, event));
           yield event;
         } else if (event.type === "tokens") {
           yield event;
@@ -189,14 +188,13 @@ export class TransferAgent {
           part = undefined;
           // Its executor may be gone, and what goes on behind it needs the start of its order.
           const start = startRecord(view, order, { ...event.part, contested: true });
-          if (view.height() <= start.deadlineHeight) records.addSoon(start);
-          await records.add(deliveryRecord(event.part));
+          if (view.height() <= start.deadlineHeight) records.add(start);
+          records.add(deliveryRecord(event.part));
         } else {
-          const saved = records.add(deliveryRecord(event.part, event));
+          records.add(deliveryRecord(event.part, event));
           // An executor of this process keeps the payloads already.
-          const kept = event.own ? undefined : payloads.put(...deliveryPayloads(order, event));
+          if (!event.own) void payloads.put(...deliveryPayloads(order, event));
           const karat = deliveryReceipt(view.chainId, identity, order, event);
-          await Promise.all([saved, kept]);
           part = undefined;
           observer.delivered(event.whole.promptTokens, event.whole.completionTokens);
           yield { type: "delivered", answer: event, karat };
@@ -204,9 +202,7 @@ export class TransferAgent {
       }
     } finally {
       // The client left: what it has received so far is what is delivered.
-      if (part && exchange.signal.aborted) {
-        await records.add(deliveryRecord(part)).catch((error) => this.#warn(error));
-      }
+      if (part && exchange.signal.aborted) records.add(deliveryRecord(part));
     }
   }
 
