@@ -1,13 +1,16 @@
 /** Honest answers pass, cheats fail, and nothing malformed is ever a pass: with the real small models. */
-import { utf8 } from "@karat/common";
+import { fromBase64, utf8 } from "@karat/common";
 import {
   artifactRoot,
+  bytesToHex,
   DEFAULT_SAMPLING,
   decodeArtifact,
   encodeArtifact,
   type PositionValues,
   type Profile,
   sha256,
+  valuesAgree,
+  valuesRoot,
 } from "@karat/rules";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { launder, swap } from "../attack/attack.ts";
@@ -100,7 +103,23 @@ describe("a blind check", () => {
     const sent = await deliver(honest, { maxTokens: 32 });
     const { artifact: _, artifactRoot: __, ...output } = sent.delivered;
     const own = await prefillAnswer(context, { ...sent, delivered: output });
-    expect(own).toMatchObject({ positions: sent.delivered.tokenIds.length });
+    const positions = sent.delivered.tokenIds.length;
+    expect(own).toMatchObject({ positions });
+    if ("verdict" in own) throw new Error("a verdict without the artifact");
+    const windows = own.windows.map(fromBase64);
+    expect(own.values_hash).toBe(bytesToHex(valuesRoot(windows, positions)));
+    // Whoever scores with the same weights has values that agree, whoever does not has not.
+    const by = async (engine: InferenceEngine): Promise<Uint8Array> => {
+      const profileOf = { ...profile, weightsSha256: engine.info().weightsSha256 };
+      const view = await prefillAnswer(
+        { engine, profile: profileOf, prefills: new Prefills() },
+        { ...sent, delivered: output },
+      );
+      if ("verdict" in view) throw new Error(view.reason);
+      return fromBase64(view.windows[0]!);
+    };
+    expect(valuesAgree(windows[0]!, await by(honest), Math.min(32, positions))).toBe(true);
+    expect(valuesAgree(windows[0]!, await by(small), Math.min(32, positions))).toBe(false);
     expect(context.prefills.size).toBe(sent.delivered.tokenIds.length);
     expect(await prefillAnswer(context, { ...sent, delivered: output })).toEqual(own);
     expect(await scoreAnswer(context, sent)).toMatchObject({ verdict: "pass" });
