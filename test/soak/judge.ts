@@ -58,7 +58,7 @@ export function judge({ outcomes, faults, ledger, operators, deposited, left }: 
     const begun = life?.starts === 1 && life.finishes === 1 && life.executor === executor && !life.missed;
     if (begun && life.deliveries === 0 && life.settlements === 1) undelivered++;
     else if (!begun || life.deliveries !== 1)
-      violations.push(`answered inference ${id} is recorded as ${describe(life)}`);
+      violations.push(`inference ${id}, answered by ${executor}, is recorded as ${describe(life)}`);
   }
 
   if (undelivered > MOST_UNDELIVERED * answered.size) {
