@@ -31,6 +31,7 @@ describe("karat", () => {
         id: TEST_MODEL.id,
         weights_hash: toBase64(TEST_MODEL.weightsHash),
         context_length: 4096,
+        detection_micros: 0,
         vocabulary_size: 1024,
         quantization: "f16",
         number: 1,
