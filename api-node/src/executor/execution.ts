@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { prefixOf, signMessage } from "@karat/client";
 import { isKaratError, KaratError, type Logger, signDigest, toHex } from "@karat/common";
 import { inference, sign } from "@karat/proto";
@@ -131,6 +132,7 @@ export class Execution {
       const lines: ExecuteLine[] = [];
       try {
         for (const next of batch) {
+          if (next.type === "end") await this.#stillWanted();
           const line = this.#translate(next, lease.model);
           if (line) lines.push(line);
           if (line?.type === "end") break;
@@ -143,6 +145,16 @@ export class Execution {
       if (lines.at(-1)?.type === "end") return;
     }
     throw new KaratError("ml_unreachable", "The ML node ended its answer early.");
+  }
+
+  /**
+   * Sees whether the transfer agent has gone before a whole answer is recorded as its own: a process that stood still, or was busy, may
+   * have an answer in one piece while the word that calls it off waits in the same turn. Throws where it has.
+   */
+  async #stillWanted(): Promise<void> {
+    await setImmediate();
+    await setImmediate();
+    this.#signal.throwIfAborted();
   }
 
   #translate(line: MlLine, model: MlModel): ReceiptLine | TokenLine | EndLine | undefined {
