@@ -91,16 +91,16 @@ export class Outbox implements RecordSink {
   }
 
   /**
-   * The entry as it is now; undefined when the record changes nothing. Of two of the same, the earlier counts: what is due at once replaces
-   * what would have waited, for this node may have been called off as an executor by itself as the transfer agent, whose word is which
-   * executor it was.
+   * The entry as it is now; undefined when the record changes nothing. Of two of the same, the earlier counts, and before that the word of
+   * the transfer agent: this node may have been called off as an executor by itself, when its own answer was whole already.
    */
   #place(key: string, record: NewRecord): OutboxEntry | undefined {
-    const { notBefore = 0n, awaits } = record;
+    const { notBefore = 0n, awaits, decides } = record;
     const pending = this.#pending.get(key);
     if (pending) {
       const known = this.get(key);
-      if (!known || notBefore >= pending.notBefore) return undefined;
+      const replaces = decides === true && known?.tx === undefined;
+      if (!known || (notBefore >= pending.notBefore && !replaces)) return undefined;
       pending.notBefore = notBefore;
       pending.awaits = awaits;
       const { awaits: _before, ...rest } = known;

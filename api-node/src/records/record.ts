@@ -16,6 +16,8 @@ export interface NewRecord {
    * not needed. `finish`: the delivery agrees with it or contradicts it.
    */
   readonly awaits?: "start" | "finish";
+  /** The transfer agent's word which of several executors it was: it replaces a start that this node has as one of them. */
+  readonly decides?: boolean;
 }
 
 /**

@@ -300,6 +300,24 @@ describe("records", () => {
     expect(toHex(kept.signature)).toBe(toHex(idOf(9)));
   });
 
+  test("of a transfer agent that chose another replace that of its own executor, whose answer was whole at once, too", async () => {
+    const made = pipeline();
+    const key = keyOf("start", 1);
+    const other = inference.StartRecord.fromPartial({ authorization: authorizationOf(1), signature: idOf(9) });
+    const chosen = { ...start(1), record: inference.StartRecord.encode(other).finish(), decides: true };
+    const kept = () => toHex(inference.StartRecord.decode(made.outbox.get(key)!.record).signature);
+    made.outbox.add(start(1));
+    made.outbox.add(chosen);
+    expect(kept()).toBe(toHex(idOf(9)));
+    made.outbox.add(start(1));
+    expect(kept()).toBe(toHex(idOf(9)));
+    // What is in a transaction already may be on chain.
+    await made.outbox.signedInto(new Map([[key, { hash: "00", timeoutHeight: 9n, index: 0 }]]));
+    const late = { ...chosen, record: inference.StartRecord.encode({ ...other, signature: idOf(8) }).finish() };
+    made.outbox.add(late);
+    expect(kept()).toBe(toHex(idOf(9)));
+  });
+
   test("that may wait go out when their height comes, or with what makes them due", async () => {
     const made = pipeline();
     made.outbox.add({ ...start(1), notBefore: 102n });

@@ -33,7 +33,9 @@ export function startRecord(view: ChainView, order: Order, begun: Begun): NewRec
   const { maxAnchorAge } = view.params();
   const deadlineHeight = prefix ? begun.promise.deadlineHeight : message.anchorHeight + maxAnchorAge;
   const start = { kind: "start" as const, inferenceId, record, deadlineHeight };
-  return begun.contested ? start : { ...start, notBefore: view.height() + maxAnchorAge / 3n, awaits: "start" };
+  return begun.contested
+    ? { ...start, decides: true }
+    : { ...start, notBefore: view.height() + maxAnchorAge / 3n, awaits: "start" };
 }
 
 /**
