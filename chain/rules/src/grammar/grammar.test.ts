@@ -70,11 +70,9 @@ function walk(root: Node, seed: number, maxTokens: number): { text: string; stop
     if (id === STOP || id === OTHER_STOP) break;
   }
   const bytes = ids.flatMap((id) => [...pieces[id]!]);
-  return {
-    text: new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(bytes)),
-    stopped: ids.at(-1) === STOP || ids.at(-1) === OTHER_STOP,
-    ids,
-  };
+  const stopped = ids.at(-1) === STOP || ids.at(-1) === OTHER_STOP;
+  // What a maximum cuts off may end within a character.
+  return { text: new TextDecoder("utf-8", { fatal: stopped }).decode(Uint8Array.from(bytes)), stopped, ids };
 }
 
 const node = (schema: unknown, strict = true): Node => schemaNode(schema, { param: "schema", strict });
