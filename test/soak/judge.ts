@@ -23,10 +23,17 @@ export interface Verdict {
   readonly missed: number;
   /** Answers that were paid before their delivery was recorded: the transfer agent has lost its share. */
   readonly undelivered: number;
+  /** Answers of which the chain has another of the executors that were asked: two finished together, and one is paid. */
+  readonly outrun: number;
 }
 
 /** The chain pays ten blocks after a finish; where two faults fall together that may be too soon, but seldom. */
 const MOST_UNDELIVERED = 0.02;
+/**
+ * Called off when its answer was whole, an executor has recorded it, and its transaction may come before the transfer agent's word. The
+ * client gets the same tokens for the same money; the executor that gave them is not paid.
+ */
+const MOST_OUTRUN = 0.01;
 
 export function judge({ outcomes, faults, ledger, operators, deposited, left }: Evidence): Verdict {
   const violations: string[] = [];
@@ -46,6 +53,7 @@ export function judge({ outcomes, faults, ledger, operators, deposited, left }: 
   }
   let continued = 0;
   let undelivered = 0;
+  let outrun = 0;
   for (const [id, { executor, parts }] of answered) {
     const life = ledger.lives.get(id);
     if (parts.length > 1) {
@@ -55,14 +63,19 @@ export function judge({ outcomes, faults, ledger, operators, deposited, left }: 
       if (right.includes(false)) violations.push(`continued inference ${id} is recorded as ${lives.map(describe)}`);
       continue;
     }
-    const begun = life?.starts === 1 && life.finishes === 1 && life.executor === executor && !life.missed;
-    if (begun && life.deliveries === 0 && life.settlements === 1) undelivered++;
+    const whole = life?.starts === 1 && life.finishes === 1 && !life.missed;
+    const begun = whole && life.executor === executor;
+    if (whole && !begun && life.deliveries === 0 && life.settlements === 1) outrun++;
+    else if (begun && life.deliveries === 0 && life.settlements === 1) undelivered++;
     else if (!begun || life.deliveries !== 1)
       violations.push(`inference ${id}, answered by ${executor}, is recorded as ${describe(life)}`);
   }
 
   if (undelivered > MOST_UNDELIVERED * answered.size) {
     violations.push(`${undelivered} answers were paid before their delivery was recorded`);
+  }
+  if (outrun > Math.max(2, MOST_OUTRUN * answered.size)) {
+    violations.push(`of ${outrun} answers the chain has another executor that was asked`);
   }
   const parts = new Set([...answered.values()].flatMap((outcome) => outcome.parts));
   let chargedUnanswered = 0;
@@ -80,7 +93,7 @@ export function judge({ outcomes, faults, ledger, operators, deposited, left }: 
   if (deposited - left !== ledger.spent()) {
     violations.push(`the deposit went down by ${deposited - left}, settled inferences cost ${ledger.spent()}`);
   }
-  return { violations, continued, chargedUnanswered, missed, undelivered };
+  return { violations, continued, chargedUnanswered, missed, undelivered, outrun };
 }
 
 /** Its executor broke off: a miss, or what it gave when it was only silent. */
