@@ -6,7 +6,6 @@ import { toBech32 } from "@cosmjs/encoding";
 import { DirectSecp256k1Wallet, type EncodeObject } from "@cosmjs/proto-signing";
 import { QueryClient, SigningStargateClient, setupSlashingExtension } from "@cosmjs/stargate";
 import { Comet38Client } from "@cosmjs/tendermint-rpc";
-import { ChainClient } from "@karat/client";
 import { DENOM, moduleAddress, sha256, toBase64 } from "@karat/common";
 import { createKaratRegistry } from "@karat/proto";
 import { ProposalStatus, VoteOption } from "cosmjs-types/cosmos/gov/v1/gov";
@@ -20,6 +19,7 @@ import { NEXT_VERSION, type TestChain, type TestNode, testChain } from "../../ch
 import { findCometBft } from "../../chain/src/engine/index.ts";
 import { rpc } from "../../chain/src/engine/testing/rpc-client.ts";
 import { LOCALNET_PARAMS } from "../../chain/src/modules/params/index.ts";
+import { asked, heightOf, statusOf } from "./nodes.ts";
 import { eventually } from "./support.ts";
 
 const binary = await findCometBft();
@@ -30,24 +30,16 @@ const CHAIN_ID = "karat-governance-1";
 const FEE = { amount: [{ denom: DENOM, amount: "50000" }], gas: "2000000" };
 const VALIDATORS = 4;
 /** Blocks from the proposal to the upgrade: room for the votes, and for a slow machine. */
-const NOTICE = 60n;
+const NOTICE = 60;
 const VOTING = 25n;
 
 const operators = Array.from({ length: VALIDATORS }, (_, i) => testParticipant(i).operator);
-
-interface Status {
-  readonly node_info: { readonly protocol_version: { readonly app: string } };
-  readonly sync_info: { readonly latest_block_height: string };
-}
-const statusOf = async (node: TestNode): Promise<Status> => (await rpc(node.rpc, "status")).result as Status;
-const heightOf = async (node: TestNode): Promise<bigint> =>
-  BigInt((await statusOf(node)).sync_info.latest_block_height);
 
 describe.skipIf(!binary && !required)("four validators of CometBFT, governed", () => {
   const dir = mkdtempSync(join(tmpdir(), "karat-governance-"));
   let chain: TestChain;
   let nodes: readonly TestNode[];
-  let upgradeHeight = 0n;
+  let upgradeHeight = 0;
 
   beforeAll(async () => {
     chain = await testChain({
@@ -68,15 +60,6 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, governed", (
     rmSync(dir, { recursive: true, force: true });
   });
 
-  async function asked<T>(ask: (client: ChainClient) => Promise<T>): Promise<T> {
-    const client = await ChainClient.connect(nodes[0]!.rpc);
-    try {
-      return await ask(client);
-    } finally {
-      client.close();
-    }
-  }
-
   /** Signed and broadcast by stock CosmJS; resolves when the transaction is in a block, with its height. */
   async function broadcast(signer: Signer, messages: EncodeObject[]): Promise<number> {
     const wallet = await DirectSecp256k1Wallet.fromKey(signer.privateKey, "karat");
@@ -92,7 +75,7 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, governed", (
   }
 
   const statusOfProposal = (): Promise<ProposalStatus | undefined> =>
-    asked(async (client) => {
+    asked(nodes[0]!, async (client) => {
       const request = QueryProposalRequest.encode({ proposalId: 1n }).finish();
       const answer = await client.abciQuery("/cosmos.gov.v1.Query/Proposal", request);
       return QueryProposalResponse.decode(answer).proposal?.status;
@@ -100,7 +83,7 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, governed", (
 
   test("an upgrade is proposed and voted on by stock CosmJS, and passes", async () => {
     upgradeHeight = (await heightOf(nodes[0]!)) + NOTICE;
-    const plan = Plan.fromPartial({ name: "v2", height: upgradeHeight });
+    const plan = Plan.fromPartial({ name: "v2", height: BigInt(upgradeHeight) });
     const upgrade = {
       typeUrl: "/cosmos.upgrade.v1beta1.MsgSoftwareUpgrade",
       value: { authority: moduleAddress("gov"), plan },
@@ -138,8 +121,10 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, governed", (
   test("the next version migrates the state and goes on; the old one is refused", async () => {
     for (const node of nodes) node.launch([], NEXT_VERSION);
     await Promise.all(nodes.map((node) => node.listening()));
-    for (const node of nodes) await eventually("blocks", async () => (await heightOf(node)) > upgradeHeight + 1n);
-    expect((await asked((client) => client.query.params())).failureFine).toBe(2n * LOCALNET_PARAMS.failureFine);
+    for (const node of nodes) await eventually("blocks", async () => (await heightOf(node)) > upgradeHeight + 1);
+    expect((await asked(nodes[0]!, (client) => client.query.params())).failureFine).toBe(
+      2n * LOCALNET_PARAMS.failureFine,
+    );
     await eventually("the version in the status", async () => {
       return (await statusOf(nodes[0]!)).node_info.protocol_version.app === "2";
     });
@@ -150,14 +135,14 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, governed", (
     expect(await late.ended()).toEqual({ code: 1, signal: null });
     late.launch([], NEXT_VERSION);
     await late.listening();
-    const target = (await heightOf(nodes[0]!)) + 1n;
+    const target = (await heightOf(nodes[0]!)) + 1;
     await eventually("the late one", async () => (await heightOf(late)) >= target);
   });
 
   test("a validator that signed two blocks of one height loses collateral and power for good, and the others go on", async () => {
     const culprit = 2;
     const operator = operators[culprit]!.address;
-    const before = (await asked((client) => client.query.participant(operator)))!.collateral;
+    const before = (await asked(nodes[0]!, (client) => client.query.participant(operator)))!.collateral;
     const evidence = await doubleSign(nodes[0]!.rpc, CHAIN_ID, culprit);
     expect(await rpc(nodes[0]!.rpc, "broadcast_evidence", { evidence })).toHaveProperty("result");
     const consensusKey = chain.participants[culprit]!.consensusKey;
@@ -169,7 +154,7 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, governed", (
       async () => (await query.slashing.signingInfo(address)).valSigningInfo.tombstoned,
     );
     comet.disconnect();
-    const after = (await asked((client) => client.query.participant(operator)))!.collateral;
+    const after = (await asked(nodes[0]!, (client) => client.query.participant(operator)))!.collateral;
     expect(after).toBe(before - (before * BigInt(LOCALNET_PARAMS.doubleSignSlashBps)) / 10_000n);
     const key = toBase64(consensusKey);
     const inSet = async (): Promise<boolean> => {
@@ -179,7 +164,7 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, governed", (
       );
     };
     await eventually("the validator out of the set", async () => !(await inSet()));
-    const target = (await heightOf(nodes[0]!)) + 5n;
+    const target = (await heightOf(nodes[0]!)) + 5;
     for (const node of nodes) await eventually("more blocks", async () => (await heightOf(node)) >= target);
   });
 });

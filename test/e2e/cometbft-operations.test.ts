@@ -7,7 +7,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { ChainClient, type ChainQueries } from "@karat/client";
 import { DENOM } from "@karat/common";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Signer, sendMessage, signerOf, signTx } from "../../chain/src/app/testing/index.ts";
@@ -15,8 +14,9 @@ import { homePaths } from "../../chain/src/cli/home.ts";
 import type { CrashPoint } from "../../chain/src/cli/testing/crashNode.ts";
 import { type TestChain, type TestNode, testChain } from "../../chain/src/cli/testing/nodes.ts";
 import { findCometBft } from "../../chain/src/engine/index.ts";
-import type { RpcHeader, RpcStatus } from "../../chain/src/engine/rpcTypes.ts";
+import type { RpcHeader } from "../../chain/src/engine/rpcTypes.ts";
 import { rpc } from "../../chain/src/engine/testing/rpc-client.ts";
+import { asked, heightOf, statusOf } from "./nodes.ts";
 import { eventually } from "./support.ts";
 
 const CRASH_NODE = fileURLToPath(new URL("../../chain/src/cli/testing/crashNode.ts", import.meta.url));
@@ -29,13 +29,9 @@ const binary = await findCometBft();
 const required = process.env.CI === "true";
 if (!binary && !required) console.warn("NO COMETBFT: the tests of operations are left out");
 
-const statusOf = async ({ rpc: url }: TestNode): Promise<RpcStatus["sync_info"]> =>
-  ((await rpc(url, "status")).result as RpcStatus).sync_info;
-const heightOf = async (node: TestNode): Promise<number> => Number((await statusOf(node)).latest_block_height);
-
 /** The headers that a node has, by height. */
 async function headersOf(node: TestNode): Promise<Map<number, RpcHeader>> {
-  const status = await statusOf(node);
+  const { sync_info: status } = await statusOf(node);
   const headers = new Map<number, RpcHeader>();
   const last = Number(status.latest_block_height);
   for (let from = Number(status.earliest_block_height); from <= last; from += 20) {
@@ -52,7 +48,7 @@ async function headersOf(node: TestNode): Promise<Map<number, RpcHeader>> {
 function pay(node: TestNode, from: Signer): { stop(): Promise<number> } {
   let stopped = false;
   const paying = (async () => {
-    const accountNumber = (await asked(node, (query) => query.account(from.address)))!.accountNumber;
+    const accountNumber = (await asked(node, ({ query }) => query.account(from.address)))!.accountNumber;
     let sequence = 0n;
     while (!stopped) {
       const options = { accounts: [{ accountNumber, sequence }], fee: [{ denom: DENOM, amount: "5000" }] };
@@ -77,17 +73,8 @@ function pay(node: TestNode, from: Signer): { stop(): Promise<number> } {
   };
 }
 
-async function asked<T>(node: TestNode, ask: (query: ChainQueries) => Promise<T>): Promise<T> {
-  const client = await ChainClient.connect(node.rpc);
-  try {
-    return await ask(client.query);
-  } finally {
-    client.close();
-  }
-}
-
 const received = (node: TestNode): Promise<number> =>
-  asked(node, async (query) => Number(await query.balance(receiver.address)));
+  asked(node, async ({ query }) => Number(await query.balance(receiver.address)));
 
 describe.skipIf(!binary && !required)("four validators of CometBFT, one of them a victim", () => {
   const dir = mkdtempSync(join(tmpdir(), "karat-operations-"));
@@ -168,7 +155,7 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, one of them 
     }
     await victim().start(SNAPSHOTS);
     await catchesUp(victim());
-    expect((await statusOf(victim())).earliest_block_height).toBe("1");
+    expect((await statusOf(victim())).sync_info.earliest_block_height).toBe("1");
   });
 
   test("another node joins by state sync, also when it was killed in the middle of it", async () => {
@@ -186,7 +173,7 @@ describe.skipIf(!binary && !required)("four validators of CometBFT, one of them 
     expect(existsSync(unfinished)).toBe(true);
     await joiner().start(sync);
     expect(existsSync(unfinished)).toBe(false);
-    expect(Number((await statusOf(joiner())).earliest_block_height)).toBeGreaterThan(1);
+    expect(Number((await statusOf(joiner())).sync_info.earliest_block_height)).toBeGreaterThan(1);
     await catchesUp(joiner());
     // With its own chain there is nothing to sync any more.
     await joiner().end();

@@ -163,8 +163,9 @@ export class KaratApp implements Application {
     const state = this.#base();
     const budget = { bytes: request.maxTxBytes, gas: blockLimits(state).gas };
     const block = { ...this.#nextBlock(), height: request.height, time: request.time };
-    if (this.#migrates(blockContext(block, state))) return { txs: [] };
-    this.#upgrade(blockContext(block, state));
+    const ctx = blockContext(block, state);
+    if (this.#migrates(ctx)) return { txs: [] };
+    this.#upgrade(ctx);
     const runner = this.#mustRun();
     const candidates = byGasPrice(request.txs, (tx) => runner.offerOf(tx));
     return { txs: selectTransactions(candidates, state, block, budget, runner) };

@@ -220,7 +220,8 @@ async function lookAt<R extends PrefillRequest>(
   // Which tokens a constraint allows is no matter of numbers: no honest executor is off by one.
   if (candidates === "forbidden") return certainFail("constraint");
   const views: (readonly (readonly TokenLogit[])[])[] = [];
-  for (const substitute of substitutes) {
+  // Where nothing is drawn they are not asked.
+  for (const substitute of request.sampling.temperatureMicros > 0 ? substitutes : []) {
     const view = choices(substitute.vocabulary, await prefills.of(substitute, job, signal));
     if (view !== "forbidden") views.push(view);
   }

@@ -2,6 +2,7 @@ import { sha256, toBase64, utf8 } from "@karat/common";
 import { parseTime } from "../../engine/consensus/time.ts";
 import { precommitSignBytes } from "../../engine/consensus/vote.ts";
 import { ed25519Key } from "../../engine/index.ts";
+import { upperHex } from "../../engine/solo/rpc/encode.ts";
 import { rpc } from "../../engine/testing/rpc-client.ts";
 import { consensusSeedOf } from "./nodes.ts";
 
@@ -12,7 +13,7 @@ interface RpcValidators {
 /** What CometBFT's `broadcast_evidence` takes: precommits of one test validator for two blocks of the newest height. */
 export async function doubleSign(rpcUrl: string, chainId: string, index: number): Promise<object> {
   const key = ed25519Key(consensusSeedOf(index));
-  const address = Buffer.from(key.address).toString("hex").toUpperCase();
+  const address = upperHex(key.address);
   const { header } = (await rpc(rpcUrl, "header")).result as { header: { height: string; time: string } };
   const { height, time } = header;
   const { validators } = (await rpc(rpcUrl, "validators", { height })).result as RpcValidators;
@@ -26,7 +27,7 @@ export async function doubleSign(rpcUrl: string, chainId: string, index: number)
       blockId,
       timestamp: parseTime(time),
     });
-    const hex = Buffer.from(hash).toString("hex").toUpperCase();
+    const hex = upperHex(hash);
     return {
       type: 2,
       height,

@@ -2,6 +2,7 @@ import { type Proposal, ProposalStatus, type WeightedVoteOption } from "cosmjs-t
 import type { MsgSubmitProposal } from "cosmjs-types/cosmos/gov/v1/tx";
 import { ChainError } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
+import { durationOf } from "../support/blockTime.ts";
 import { checkMessages } from "./content.ts";
 import { GOV_ERRORS } from "./errors.ts";
 import type { GovDeps } from "./expects.ts";
@@ -11,8 +12,6 @@ import { initialDeposit } from "./transition.ts";
 
 /** Most proposals in their deposit or voting period at once. */
 export const MAX_OPEN = 64;
-/** For the times that explorers show: periods are counted in blocks. */
-const SECONDS_PER_BLOCK = 5n;
 
 const { PROPOSAL_STATUS_DEPOSIT_PERIOD, PROPOSAL_STATUS_VOTING_PERIOD } = ProposalStatus;
 
@@ -125,6 +124,6 @@ export function unschedule(ctx: Context, id: bigint): void {
 }
 
 const later = ({ time }: Context, blocks: bigint): { seconds: bigint; nanos: number } => ({
-  seconds: time.seconds + blocks * SECONDS_PER_BLOCK,
+  seconds: time.seconds + durationOf(blocks).seconds,
   nanos: time.nanos,
 });

@@ -23,6 +23,7 @@ import {
 import type { Context, QueryHandler } from "../../app/module.ts";
 import { readPage } from "../../app/pages.ts";
 import { u64 } from "../../store/collections.ts";
+import { durationOf } from "../support/blockTime.ts";
 import { defineQuery, found } from "../support/query.ts";
 import { currentTally } from "./endBlock.ts";
 import type { GovDeps } from "./expects.ts";
@@ -129,14 +130,11 @@ function fromText<T>(rows: readonly T[], keyOf: (row: T) => string): (from: Uint
   };
 }
 
-/** Periods are blocks; explorers get five seconds for each. */
-const seconds = (blocks: bigint) => ({ seconds: blocks * 5n, nanos: 0 });
-
 function paramsOf(rules: params.Params): Params {
   return {
     minDeposit: coinsOf(rules.govMinDeposit),
-    maxDepositPeriod: seconds(rules.govDepositBlocks),
-    votingPeriod: seconds(rules.govVotingBlocks),
+    maxDepositPeriod: durationOf(rules.govDepositBlocks),
+    votingPeriod: durationOf(rules.govVotingBlocks),
     quorum: microsText(rules.govQuorumMicros),
     threshold: microsText(rules.govThresholdMicros),
     vetoThreshold: microsText(rules.govVetoMicros),

@@ -1,4 +1,4 @@
-/** cosmos.slashing.v1beta1.Query, as wallets and explorers ask. What is counted in blocks here is shown as time, at five seconds a block. */
+/** cosmos.slashing.v1beta1.Query, as wallets and explorers ask. */
 import { fromBech32, toBech32 } from "@cosmjs/encoding";
 import { ADDRESS_PREFIX } from "@karat/common";
 import type { slashing } from "@karat/proto";
@@ -13,13 +13,13 @@ import {
 import { Params, ValidatorSigningInfo } from "cosmjs-types/cosmos/slashing/v1beta1/slashing";
 import type { Context, QueryHandler } from "../../app/module.ts";
 import { readPage } from "../../app/pages.ts";
+import { durationOf } from "../support/blockTime.ts";
 import { defineQuery, found } from "../support/query.ts";
 import type { SlashingDeps } from "./expects.ts";
 import { infos, STORE } from "./keys.ts";
 
 const SERVICE = "/cosmos.slashing.v1beta1.Query";
 const PREFIX = `${ADDRESS_PREFIX}valcons`;
-const SECONDS_PER_BLOCK = 5n;
 /** 9999-12-31T23:59:59Z, which the Cosmos SDK writes for those who never come back. */
 const NEVER = 253_402_300_799n;
 
@@ -36,7 +36,7 @@ export function cosmosQueries({ params }: Pick<SlashingDeps, "params">): Readonl
         params: Params.fromPartial({
           signedBlocksWindow: rules.signedBlocksWindow,
           minSignedPerWindow: decimal(rules.minSignedMicros, 6),
-          downtimeJailDuration: { seconds: rules.downtimeJailBlocks * SECONDS_PER_BLOCK, nanos: 0 },
+          downtimeJailDuration: durationOf(rules.downtimeJailBlocks),
           slashFractionDoubleSign: decimal(rules.doubleSignSlashBps, 4),
           slashFractionDowntime: decimal(rules.downtimeSlashBps, 4),
         }),
@@ -76,7 +76,7 @@ function shown(ctx: Context, address: Uint8Array, info: slashing.SigningInfo): V
     startHeight: info.startHeight,
     indexOffset: info.window === 0n ? 0n : ctx.height % info.window,
     jailedUntil: {
-      seconds: info.tombstoned ? NEVER : info.jailed ? ctx.time.seconds + wait * SECONDS_PER_BLOCK : 0n,
+      seconds: info.tombstoned ? NEVER : info.jailed ? ctx.time.seconds + durationOf(wait).seconds : 0n,
       nanos: 0,
     },
     tombstoned: info.tombstoned,
