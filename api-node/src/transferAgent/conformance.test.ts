@@ -281,7 +281,17 @@ describe("what is not offered is refused by its name, not ignored", () => {
     [
       "response_format.json_schema.schema.properties.a.pattern",
       "chat/completions",
-      { ...CHAT, response_format: strict({ type: "object", properties: { a: { type: "string", pattern: "^a" } } }) },
+      { ...CHAT, response_format: strict({ type: "object", properties: { a: { type: "string", pattern: "(?=a)" } } }) },
+    ],
+    [
+      "response_format.json_schema.schema.oneOf",
+      "chat/completions",
+      { ...CHAT, response_format: strict({ oneOf: [{ type: "string" }] }) },
+    ],
+    [
+      "response_format.json_schema.schema.uniqueItems",
+      "chat/completions",
+      { ...CHAT, response_format: strict({ type: "array", items: { type: "string" }, uniqueItems: true }) },
     ],
     ["response_format", "chat/completions", { ...CHAT, response_format: strict({ $ref: "#" }) }],
     ["logit_bias", "chat/completions", { ...CHAT, logit_bias: { a: 5 } }],

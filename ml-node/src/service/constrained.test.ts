@@ -145,6 +145,30 @@ describe("an honest executor", () => {
   });
 });
 
+it("an honest executor writes to patterns and formats, and passes", async () => {
+  const properties = {
+    code: { type: "string", pattern: "^[A-Z]{2}-\\d{3}$" },
+    word: { type: "string", pattern: "a", minLength: 3, maxLength: 12 },
+    day: { type: "string", format: "date" },
+    mail: { type: "string", format: "email", maxLength: 20 },
+  };
+  const schema = { type: "object", properties, required: Object.keys(properties), additionalProperties: false };
+  const format = { type: "json_schema", json_schema: { name: "row", strict: true, schema } };
+  for (let seed = 1; seed <= 6; seed++) {
+    const fields = { response_format: format };
+    const { request, text } = await deliver(honest, { fields, seed, temperature: seed % 3 === 0 ? 0 : 1 });
+    expect(request.delivered.finishReason).toBe("stop");
+    const row = JSON.parse(text);
+    expect(row.code).toMatch(/^[A-Z]{2}-\d{3}$/);
+    expect(row.word).toMatch(/^(?=.{3,12}$).*a/s);
+    expect(row.day).toMatch(/^\d{4}-\d\d-\d\d$/);
+    expect(row.mail).toMatch(/^(?=.{6,20}$)[^@]+@[^@]+$/);
+    expect((await score(request)).verdict).not.toBe("fail");
+    const lax = await deliver(honest, { fields, seed, obeyed: undefined });
+    expect(await score(lax.request)).toMatchObject({ verdict: "fail", reason: "constraint" });
+  }
+});
+
 describe("a cheating executor", () => {
   it("fails when it does not keep to the constraint", async () => {
     const { request } = await deliver(honest, { fields: FORMAT, obeyed: undefined });

@@ -1,38 +1,55 @@
 /** Formats of strings that can be generated; each a subset of what the format allows. */
-import { choice, type Node, oneOf, optional, repeat, sequence, text } from "./node.ts";
+import { type Expression, expressionOf } from "./expression.ts";
+import { matching, newBudget, type Strings } from "./strings.ts";
 
-const digit = oneOf("0-9");
-const digits = (count: number): Node => repeat(digit, count, count);
-const hex = (count: number): Node => repeat(oneOf("0-9a-f"), count, count);
-const month = choice(sequence(text("0"), oneOf("1-9")), sequence(text("1"), oneOf("0-2")));
 /** Up to the 28th, which every month has. */
-const day = choice(sequence(text("0"), oneOf("1-9")), sequence(text("1"), digit), sequence(text("2"), oneOf("0-8")));
-const sixty = sequence(oneOf("0-5"), digit);
-const hour = choice(sequence(oneOf("01"), digit), sequence(text("2"), oneOf("0-3")));
-const date = sequence(oneOf("12"), digits(3), text("-"), month, text("-"), day);
-const time = sequence(hour, text(":"), sixty, text(":"), sixty, text("Z"));
-const octet = choice(
-  digit,
-  sequence(oneOf("1-9"), digit),
-  sequence(text("1"), digits(2)),
-  sequence(text("2"), choice(sequence(oneOf("0-4"), digit), sequence(text("5"), oneOf("0-5")))),
-);
-const word = repeat(oneOf("a-z0-9"), 1, 32);
-const domain = sequence(word, repeat(sequence(text("."), word), 0, 3), text("."), repeat(oneOf("a-z"), 2, 8));
-const dash = text("-");
+const DATE = "[12]\\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])";
+const TIME = "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\dZ";
+const DOMAIN = "[a-z0-9]{1,32}(\\.[a-z0-9]{1,32}){0,3}\\.[a-z]{2,8}";
+const OCTET = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+const GROUP = "[0-9a-f]{1,4}";
 
-const FORMATS: Readonly<Record<string, Node>> = {
-  date,
-  time,
-  "date-time": sequence(date, text("T"), time),
+/** A number and its unit, with what may follow: units come in their order and leave none out (RFC 3339, appendix A). */
+const units = (...names: string[]): string =>
+  names.reduceRight((smaller, name) => `(0|[1-9]\\d{0,3})${name}${smaller && `(${smaller})?`}`, "");
+const chains = (...names: string[]): string => names.map((_, i) => units(...names.slice(i))).join("|");
+const DURATION = `P((${chains("Y", "M", "D")})(T(${chains("H", "M", "S")}))?|T(${chains("H", "M", "S")})|${units("W")})`;
+
+/** Two groups of zeros or more, left out once, or none. */
+const IPV6 = [
+  `(${GROUP}:){7}${GROUP}`,
+  ...[1, 2, 3, 4, 5, 6].map((before) => `${GROUP}(:${GROUP}){${before - 1}}::${upTo(6 - before)}`),
+  `::${upTo(6)}`,
+].join("|");
+function upTo(groups: number): string {
+  return groups === 0 ? "" : `(${GROUP}(:${GROUP}){0,${groups - 1}})?`;
+}
+
+const FORMATS: Readonly<Record<string, string>> = {
+  date: DATE,
+  time: TIME,
+  "date-time": `${DATE}T${TIME}`,
+  duration: DURATION,
   // Version 4, variant 1: readers with a pattern of their own want both digits right.
-  uuid: sequence(hex(8), dash, hex(4), dash, text("4"), hex(3), dash, oneOf("89ab"), hex(3), dash, hex(12)),
-  email: sequence(word, optional(sequence(oneOf("._"), word)), text("@"), domain),
-  hostname: domain,
-  ipv4: sequence(octet, text("."), octet, text("."), octet, text("."), octet),
-  uri: sequence(text("https://"), domain, repeat(sequence(text("/"), word), 0, 8)),
+  uuid: "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+  email: `[a-z0-9]{1,32}([._][a-z0-9]{1,31})?@${DOMAIN}`,
+  hostname: DOMAIN,
+  ipv4: `${OCTET}(\\.${OCTET}){3}`,
+  ipv6: IPV6,
+  uri: `https://${DOMAIN}(/[a-z0-9]{1,32}){0,8}`,
 };
 
-/** The node of a JSON string of a format, with its quotes. */
-export const formatted = (format: string): Node | undefined =>
-  Object.hasOwn(FORMATS, format) ? sequence(text('"'), FORMATS[format]!, text('"')) : undefined;
+export const formatted = (format: string): Expression | undefined =>
+  Object.hasOwn(FORMATS, format) ? expressionOf(`^(${FORMATS[format]!})$`) : undefined;
+
+const known = new Map<string, Strings>();
+
+/** All strings of a format, worked out once. */
+export function stringsOf(format: string): Strings | undefined {
+  const expression = formatted(format);
+  const strings =
+    known.get(format) ??
+    (expression && matching([expression], { least: 0, most: Number.POSITIVE_INFINITY }, newBudget()));
+  if (strings) known.set(format, strings);
+  return strings;
+}

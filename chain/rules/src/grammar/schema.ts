@@ -1,8 +1,10 @@
 /** JSON Schema to grammar: the keywords of OpenAI's structured outputs and some more. */
 import { RuleError } from "../errors.ts";
-import { formatted } from "./formats.ts";
+import { type Expression, ExpressionError, expressionOf } from "./expression.ts";
+import { formatted, stringsOf } from "./formats.ts";
 import * as json from "./json.ts";
 import { choice, type Node, reference } from "./node.ts";
+import { matching, newBudget } from "./strings.ts";
 
 export const SCHEMA_LIMITS = { depth: 32, schemas: 4_096, enumValues: 1_024, count: 1_000_000 } as const;
 
@@ -34,6 +36,7 @@ class Compiler {
   readonly #schema: unknown;
   readonly #options: SchemaOptions;
   readonly #resolved = new Map<string, Node>();
+  readonly #budget = newBudget();
   #count = 0;
 
   constructor(schema: unknown, options: SchemaOptions) {
@@ -121,13 +124,27 @@ class Compiler {
 
   #string(fields: Fields, path: string): Node {
     const [least, most] = this.#bounds(fields, path, "minLength", "maxLength");
-    const { format } = fields;
-    if (format === undefined) return json.string(least, most);
-    const node = typeof format === "string" ? formatted(format) : undefined;
-    const free = fields.minLength === undefined && fields.maxLength === undefined && fields.pattern === undefined;
-    if (node && free) return node;
-    if (this.#options.strict) throw this.#refuse(`${path}.format`, "this format cannot be enforced");
-    return json.string(least, most);
+    const { pattern, format } = fields;
+    const alone = pattern === undefined && typeof format === "string" ? stringsOf(format) : undefined;
+    if (alone && alone.least >= least && alone.most <= most) return alone.node;
+    const expressions = ["pattern", "format"].flatMap((key) =>
+      fields[key] === undefined ? [] : (this.#enforced(`${path}.${key}`, () => expressionFor(key, fields[key])) ?? []),
+    );
+    if (expressions.length === 0) return json.string(least, most);
+    const place = `${path}.${pattern === undefined ? "format" : "pattern"}`;
+    const strings = this.#enforced(place, () => matching(expressions, { least, most }, this.#budget));
+    return strings?.node ?? json.string(least, most);
+  }
+
+  /** What cannot be enforced is refused when strict, and left out otherwise. */
+  #enforced<T>(path: string, make: () => T): T | undefined {
+    try {
+      return make();
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error;
+      if (this.#options.strict) throw this.#refuse(path, error.message);
+      return undefined;
+    }
   }
 
   #number(fields: Fields, path: string, type: "integer" | "number"): Node {
@@ -242,10 +259,17 @@ class Compiler {
   }
 }
 
+function expressionFor(key: string, value: unknown): Expression {
+  if (typeof value !== "string") throw new ExpressionError("must be a string");
+  const expression = key === "pattern" ? expressionOf(value) : formatted(value);
+  if (expression) return expression;
+  throw new ExpressionError("this format cannot be enforced");
+}
+
 const NUMBERS = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 /** What can be enforced of each type. */
 const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
-  string: ["minLength", "maxLength", "format"],
+  string: ["minLength", "maxLength", "pattern", "format"],
   integer: NUMBERS,
   number: NUMBERS,
   boolean: [],

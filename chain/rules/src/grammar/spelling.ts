@@ -1,5 +1,5 @@
 /** How few tokens of a vocabulary a grammar can be satisfied with: what lets an answer end within its maximum. */
-import { type Node, nodesFrom } from "./node.ts";
+import { childrenOf, type Node, nodesFrom } from "./node.ts";
 
 /** What of a vocabulary the counting needs. */
 export interface Speller {
@@ -43,15 +43,16 @@ export function costsOf(root: Node, speller: Speller): Costs {
     }
   };
   const wholeOf = (node: Node): number => whole.get(node) ?? Number.POSITIVE_INFINITY;
-  // Recursion: costs only fall, by whole tokens, so this ends; children come first, so mostly after two rounds.
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (const node of nodes) {
-      const found = cost(node, 0);
-      if (found >= wholeOf(node)) continue;
-      whole.set(node, found);
-      changed = true;
-    }
+  const above = new Map<Node, Node[]>(nodes.map((node) => [node, []]));
+  for (const node of nodes) for (const child of childrenOf(node)) above.get(child)!.push(node);
+  // Costs only fall, by whole tokens, so this ends; from the leaves upwards, what is near to an end is known first.
+  const open = new Set(nodes);
+  for (const node of open) {
+    open.delete(node);
+    const found = cost(node, 0);
+    if (found >= wholeOf(node)) continue;
+    whole.set(node, found);
+    for (const parent of above.get(node)!) open.add(parent);
   }
   return { of: (node, at) => (at === 0 ? wholeOf(node) : cost(node, at)) };
 }
