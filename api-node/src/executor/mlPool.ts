@@ -1,5 +1,5 @@
-import { KaratError, type Logger, messageOf, sha256, toHex, utf8 } from "@karat/common";
-import { type ArtifactCoding, canonicalJson, decodeArtifact } from "@karat/rules";
+import { KaratError, type Logger, messageOf } from "@karat/common";
+import { type ArtifactCoding, decodeArtifact } from "@karat/rules";
 import { type MlModel, MlNode, type PromptBody } from "./mlNode.ts";
 
 export interface MlPoolOptions {
@@ -47,7 +47,6 @@ export interface Lease {
 /** What ML nodes use for a model that has no calibrated profile. */
 const DEFAULT_CODING: ArtifactCoding = { step: "1/128", k: 5 };
 const MAX_NODES = 256;
-const MAX_COUNTS = 4_096;
 
 /** The ML nodes of this participant: what they serve, which of them answer, and which is least loaded. */
 export class MlPool {
@@ -55,8 +54,6 @@ export class MlPool {
   readonly #members = new Map<string, Member>();
   /** Removed, but answers still run on them. */
   readonly #leaving = new Set<Member>();
-  /** Prompt lengths by model and prompt: the transfer agent and the executor of one process ask for the same one. */
-  readonly #counts = new Map<string, Promise<number>>();
   /** By model, read off artifacts of its ML nodes that do not say how they code. */
   readonly #codings = new Map<string, ArtifactCoding>();
   readonly #stop = new AbortController();
@@ -137,14 +134,7 @@ export class MlPool {
   async countTokens(model: string, input: PromptBody): Promise<number | undefined> {
     const [member] = this.#usable(model);
     if (!member) return undefined;
-    const key = `${model}/${toHex(sha256(utf8(canonicalJson(input))))}`;
-    const known = this.#counts.get(key);
-    if (known) return await known;
-    const counting = member.node.countTokens(input, AbortSignal.timeout(this.#options.idleMs));
-    this.#counts.set(key, counting);
-    counting.catch(() => this.#counts.delete(key));
-    if (this.#counts.size > MAX_COUNTS) this.#counts.delete(this.#counts.keys().next().value!);
-    return await counting;
+    return await member.node.countTokens(input, AbortSignal.timeout(this.#options.idleMs));
   }
 
   /** How artifacts of a model are coded: as its nodes say, else as they were seen to. */

@@ -15,6 +15,8 @@ export interface MlScript {
   delayMs: number;
   /** Pause before it tells how long a prompt is, which the executor's receipt waits for. */
   tokenizeMs?: number | undefined;
+  /** Tokens that its template adds to every prompt. */
+  templateTokens?: number | undefined;
   /** Cut the connection after so many tokens. */
   dieAfter?: number | undefined;
   /** Tell an error in the stream after so many tokens. */
@@ -38,6 +40,8 @@ export class FakeMlNode {
   /** Answers begun, and those whose reader left before the end. */
   begun = 0;
   cancelled = 0;
+  /** Prompts whose tokens it was asked to count. */
+  counted = 0;
   /** Connections ever made to it. */
   connections = 0;
   readonly bodies: Record<string, unknown>[] = [];
@@ -68,7 +72,8 @@ export class FakeMlNode {
     if (request.url === "/karat/v1/models") return json(response, 200, { models: [MODEL] });
     if (request.url === "/karat/v1/tokenize") {
       await sleep(this.script.tokenizeMs ?? 0);
-      return json(response, 200, { count: promptTokens(body) });
+      this.counted++;
+      return json(response, 200, { count: this.#promptTokens(body) });
     }
     const { refuse } = this.script;
     if (refuse) await sleep(this.script.refuseMs ?? 0);
@@ -90,7 +95,7 @@ export class FakeMlNode {
     if (gone) return;
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     const line = (value: object): boolean => response.write(`${JSON.stringify(value)}\n`);
-    line({ type: "start", prompt_tokens: promptTokens(body), prompt_hash: "00".repeat(32) });
+    line({ type: "start", prompt_tokens: this.#promptTokens(body), prompt_hash: "00".repeat(32) });
     const prefix = (body.prefix_token_ids ?? []) as number[];
     for (const [i, text] of [...tokens, undefined].entries()) {
       if (i < prefix.length) continue;
@@ -118,7 +123,7 @@ export class FakeMlNode {
     line({
       type: "end",
       finish_reason: "stop",
-      usage: { prompt_tokens: promptTokens(body), completion_tokens: tokens.length - prefix.length },
+      usage: { prompt_tokens: this.#promptTokens(body), completion_tokens: tokens.length - prefix.length },
       token_ids: tokens.map((_, i) => i).slice(prefix.length),
       text,
       output_hash: toHex(sha256(utf8(text))),
@@ -128,6 +133,13 @@ export class FakeMlNode {
       artifact_root: toHex(sha256(utf8(`artifact ${String(body.inference_id)}`))),
     });
     response.end();
+  }
+
+  /** One for each four bytes. */
+  #promptTokens(body: Record<string, unknown>): number {
+    const prompt = JSON.stringify(body.messages ?? body.prompt ?? "");
+    const prefix = (body.prefix_token_ids ?? []) as number[];
+    return Math.ceil(prompt.length / 4) + (this.script.templateTokens ?? 0) + prefix.length;
   }
 }
 
@@ -141,11 +153,6 @@ const MODEL = {
   build: "1",
   capacity: 4,
 };
-
-/** One for each four bytes. */
-const promptTokens = (body: Record<string, unknown>): number =>
-  Math.ceil(JSON.stringify(body.messages ?? body.prompt ?? "").length / 4) +
-  ((body.prefix_token_ids ?? []) as number[]).length;
 
 function json(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));

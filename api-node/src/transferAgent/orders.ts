@@ -4,7 +4,7 @@ import { sign } from "@karat/proto";
 import { samplingOf } from "@karat/rules";
 import { activeOffers, type Candidate, drawExecutors } from "../chain/candidates.ts";
 import type { Hold, Holds } from "../chain/deposits.ts";
-import type { ChainView } from "../chain/view.ts";
+import { type ChainView, spendable } from "../chain/view.ts";
 import { lockedCost } from "../executor/checks.ts";
 import type { MlPool } from "../executor/mlPool.ts";
 import type { NodeIdentity } from "../identity.ts";
@@ -38,6 +38,8 @@ export interface Order {
   readonly drawn: readonly Candidate[];
   /** What it may cost, held of the deposit. */
   readonly hold: Hold;
+  /** Its bounds come from a tokeniser, where there is one. */
+  readonly counted: boolean;
 }
 
 /** Peers that follow the chain a moment later know the beacon too when the anchor is one block back. */
@@ -47,13 +49,14 @@ const INLINE_BYTES_PER_TOKEN = 16;
 
 /**
  * Turns a request into a signed order and its draw. Throws `model_not_found`, `context_length_exceeded`, `insufficient_deposit` or
- * `chain_unavailable`. The client's key is used here and kept nowhere.
+ * `chain_unavailable`. The client's key is used here and kept nowhere. `exactly`: the prompt is counted, though it is far from every limit.
  */
 export async function placeOrder(
   modules: OrderModules,
   key: ApiKey,
   request: ClientRequest,
   terms: Terms = {},
+  exactly = false,
 ): Promise<Order> {
   const { view, identity, ml, holds } = modules;
   const { model } = request.sanitized;
@@ -64,7 +67,9 @@ export async function placeOrder(
       param: "model",
     });
   }
-  const bounds = await tokenBounds(request, ml, declared.contextLength, modules.maxPromptTokens);
+  const { maxPromptTokens } = modules;
+  const limits = { exactly, ...(maxPromptTokens === undefined ? {} : { maxPromptTokens }) };
+  const { bounds, counted } = await tokenBounds(request, ml, declared.contextLength, limits);
   const maxInputPrice = terms.maxInputPrice ?? largest(offers.map(({ offer }) => offer.inputPrice));
   const maxOutputPrice = terms.maxOutputPrice ?? largest(offers.map(({ offer }) => offer.outputPrice));
   const worst = lockedCost(
@@ -73,7 +78,12 @@ export async function placeOrder(
     bounds.maxOutputTokens,
   );
   const needed = worst + holds.of(key.address);
-  const hold = holds.take(key.address, worst, await view.deposit(key.address, needed));
+  const deposit = await view.deposit(key.address, needed);
+  // What the bytes might cost is not there; what the tokens cost may be.
+  if (!counted && spendable(deposit) < worst + holds.of(key.address)) {
+    return await placeOrder(modules, key, request, terms, true);
+  }
+  const hold = holds.take(key.address, worst, deposit);
   try {
     const height = view.height();
     const anchorHeight = view.beacon(height - ANCHOR_LAG) ? height - ANCHOR_LAG : height;
@@ -99,7 +109,7 @@ export async function placeOrder(
       authorization.inferenceId,
       modules.dispatch.maxAttempts,
     );
-    return { authorization, request, drawn, hold };
+    return { authorization, request, drawn, hold, counted };
   } catch (error) {
     hold.release();
     throw error;

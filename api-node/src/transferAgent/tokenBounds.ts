@@ -1,4 +1,4 @@
-import { KaratError, utf8 } from "@karat/common";
+import { KaratError } from "@karat/common";
 
 import type { MlPool } from "../executor/mlPool.ts";
 import type { ClientRequest } from "./clientRequest.ts";
@@ -17,22 +17,43 @@ export interface TokenBounds {
   readonly maxOutputTokens: number;
 }
 
+export interface FoundBounds {
+  readonly bounds: TokenBounds;
+  /** A tokeniser was asked, where there is one: no closer bound can be had. */
+  readonly counted: boolean;
+}
+
 /**
- * How many tokens the authorization allows: exactly those of the prompt when a node here has the model's tokeniser, else one for each
- * byte at most. Throws `context_length_exceeded` when prompt and answer do not fit, or the prompt is longer than this node takes.
+ * How many tokens the authorization allows. A byte is a token at most, so a prompt far from every limit need not be counted before it is
+ * asked; near one, or `exactly`, it is, when a node here has the model's tokeniser. Throws `context_length_exceeded` when prompt and answer
+ * do not fit, or the prompt is longer than this node takes.
  */
 export async function tokenBounds(
   request: ClientRequest,
   ml: MlPool,
   contextLength: number,
-  maxPromptTokens = contextLength,
+  { maxPromptTokens = contextLength, exactly = false }: { maxPromptTokens?: number; exactly?: boolean } = {},
+): Promise<FoundBounds> {
+  const bytes = byteBound(request);
+  const wanted = request.sanitized.max_tokens ?? DEFAULT_MAX_TOKENS;
+  // The context also holds the position after the last token.
+  if (!exactly && bytes + wanted < contextLength && bytes <= maxPromptTokens) {
+    return { bounds: { maxInputTokens: bytes, maxOutputTokens: wanted }, counted: false };
+  }
+  return { bounds: await countedBounds(request, ml, contextLength, maxPromptTokens), counted: true };
+}
+
+async function countedBounds(
+  request: ClientRequest,
+  ml: MlPool,
+  contextLength: number,
+  maxPromptTokens: number,
 ): Promise<TokenBounds> {
   const { model, messages, prompt, tools, max_tokens: asked } = request.sanitized;
   const input = messages ? { messages, ...(tools ? { tools } : {}) } : { prompt };
   // A node that fails here may still fail over: without its count, the bytes bound the prompt.
   const exact = await ml.countTokens(model, input).catch(() => undefined);
   const promptTokens = exact ?? Math.min(byteBound(request), contextLength - 1, maxPromptTokens);
-  // The context also holds the position after the last token.
   const room = contextLength - 1 - promptTokens;
   if (exact !== undefined && room < (asked ?? 1)) {
     const data = { prompt_tokens: exact, max_tokens: asked ?? 1, context_length: contextLength, param: "messages" };
@@ -55,14 +76,14 @@ export async function tokenBounds(
 }
 
 function byteBound({ sanitized }: ClientRequest): number {
-  if (sanitized.prompt !== undefined) return utf8(sanitized.prompt).length + TOKENS_PER_TEMPLATE;
+  if (sanitized.prompt !== undefined) return Buffer.byteLength(sanitized.prompt) + TOKENS_PER_TEMPLATE;
   const { messages = [], tools = [] } = sanitized;
   let bound = TOKENS_PER_TEMPLATE;
   for (const { content, tool_calls: calls = [] } of messages) {
-    bound += utf8(content ?? "").length + TOKENS_PER_MESSAGE + calls.length * TOKENS_PER_CALL;
-    for (const { function: called } of calls) bound += utf8(JSON.stringify(called)).length;
+    bound += Buffer.byteLength(content ?? "") + TOKENS_PER_MESSAGE + calls.length * TOKENS_PER_CALL;
+    for (const { function: called } of calls) bound += Buffer.byteLength(JSON.stringify(called));
   }
   if (tools.length > 0) bound += TOKENS_OF_INSTRUCTIONS;
-  for (const tool of tools) bound += utf8(JSON.stringify(tool)).length + TOKENS_PER_CALL;
+  for (const tool of tools) bound += Buffer.byteLength(JSON.stringify(tool)) + TOKENS_PER_CALL;
   return bound;
 }

@@ -131,16 +131,20 @@ export class TransferAgent {
 
   /** One order after another while the client has seen nothing: an executor that fails only costs it time. */
   async #ordered<T>(exchange: Exchange, answer: (order: Order, format: AnswerFormat) => Promise<T>): Promise<T> {
-    const { request, response, signal } = exchange;
+    const { request, key, terms, response, signal } = exchange;
     const created = Math.floor(Date.now() / 1_000);
+    let exactly = false;
     for (let count = 1; ; count++) {
-      const order = await this.#order(exchange);
+      const order = await placeOrder(this.#modules, key, request, terms, exactly);
       try {
         return await answer(order, answerFormat(request, this.#facts(order, created)));
       } catch (error) {
         const nobody = isKaratError(error, "no_executor");
         if (response.headersSent || signal.aborted || count === MAX_ORDERS) throw error;
-        if (!nobody && !isKaratError(error, "executor_failed")) throw error;
+        // The model's template is longer than what is reckoned for one.
+        const tooLong = !order.counted && isKaratError(error, "context_length_exceeded");
+        if (!nobody && !tooLong && !isKaratError(error, "executor_failed")) throw error;
+        exactly ||= tooLong;
         if (nobody) await sleep(count * ORDER_PAUSE_MS, undefined, { signal }).catch(() => undefined);
       } finally {
         order.hold.release();
@@ -163,10 +167,6 @@ export class TransferAgent {
       else return { headers, body: JSON.stringify(format.whole(event.answer, tokens, event.karat)) };
     }
     throw new KaratError("executor_failed", "The executor failed within its answer.");
-  }
-
-  async #order({ key, request, terms }: Exchange): Promise<Order> {
-    return await placeOrder(this.#modules, key, request, terms);
   }
 
   /** The events of one order, with its records written as they become due. */
