@@ -21,6 +21,7 @@ export interface Config {
   readonly publicUrl: string | undefined;
   readonly maxPromptTokens: number | undefined;
   readonly requestsPerMinute: number;
+  readonly tokensPerMinute: number;
   readonly concurrency: number;
   readonly idleMs: number;
   readonly drainMs: number;
@@ -46,6 +47,7 @@ export const OPTIONS = {
   "public-url": "URL under which peers reach this node; compared with the registered one",
   "max-prompt": "longest prompt in tokens (default: the model's context)",
   rate: "requests of one client per minute (default 6000)",
+  "token-rate": "tokens of one client per minute, prompt and answer together (default 60000000)",
   concurrency: "requests of one client at once (default 64)",
   "idle-ms": "longest silence of an executor after its receipt (default 60000)",
   "drain-ms": "how long a stopping node waits for running requests (default 30000)",
@@ -104,6 +106,7 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
     publicUrl: publicUrl === undefined ? undefined : url("public-url", publicUrl, "http:", "https:"),
     maxPromptTokens: maxPrompt === 0 ? undefined : maxPrompt,
     requestsPerMinute: integer("rate", 6_000, 1, 1_000_000),
+    tokensPerMinute: integer("token-rate", 60_000_000, 1, 1_000_000_000_000),
     concurrency: integer("concurrency", 64, 1, 100_000),
     idleMs: integer("idle-ms", 60_000, 100, 3_600_000),
     drainMs: integer("drain-ms", 30_000, 0, 3_600_000),

@@ -137,7 +137,11 @@ export async function startNode(
       host: config.host,
       port: config.port,
       idleMs: config.idleMs,
-      limits: { perMinute: config.requestsPerMinute, concurrency: config.concurrency },
+      limits: {
+        perMinute: config.requestsPerMinute,
+        tokensPerMinute: config.tokensPerMinute,
+        concurrency: config.concurrency,
+      },
       ...(config.maxPromptTokens === undefined ? {} : { maxPromptTokens: config.maxPromptTokens }),
     },
     {

@@ -106,6 +106,30 @@ describe("a request is refused", () => {
     const { headers } = error as InstanceType<typeof OpenAI.APIError>;
     expect(headers?.get("retry-after")).toBe("60");
     expect(headers?.get("x-ratelimit-remaining-requests")).toBe("0");
+    expect(headers?.get("x-ratelimit-reset-requests")).toBe("1m0s");
+  });
+
+  test("beyond the client's tokens, which count as asked for and are corrected by what was used", async () => {
+    const me = await network.join({}, { limits: { tokensPerMinute: 1_000, now: () => 0 } });
+    const ask = () =>
+      sdk(me.url)
+        .chat.completions.create({ ...question, max_tokens: 150 })
+        .withResponse();
+    const left = ({ headers }: Response): number => Number(headers.get("x-ratelimit-remaining-tokens"));
+    const { data, response } = await ask();
+    const { prompt_tokens: prompt, total_tokens: used } = data.usage!;
+    expect(response.headers.get("x-ratelimit-limit-tokens")).toBe("1000");
+    // Of the prompt, its bytes and what is reckoned for a template.
+    const bound = 850 - left(response);
+    expect(bound).toBeGreaterThan(prompt);
+    expect(left((await ask()).response)).toBe(850 - bound - used);
+    const error = await sdk(me.url)
+      .chat.completions.create({ ...question, max_tokens: 900 })
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ status: 429, code: "rate_limit_exceeded" });
+    const { headers } = error as InstanceType<typeof OpenAI.APIError>;
+    expect(headers?.get("x-ratelimit-remaining-tokens")).toBe(String(1_000 - 2 * used));
+    expect(headers?.get("retry-after")).toBe(String(Math.ceil(((900 + bound - 1_000 + 2 * used) * 60) / 1_000)));
   });
 
   test("on an unknown path, with an error object", async () => {

@@ -7,7 +7,7 @@ import { errorReply } from "../errors.ts";
 export const CORS_HEADERS: Readonly<Record<string, string>> = {
   "access-control-allow-origin": "*",
   "access-control-expose-headers":
-    "x-request-id, x-karat-inference-id, x-karat-executor, x-karat-attempts, retry-after, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests",
+    "x-request-id, x-karat-inference-id, x-karat-executor, x-karat-attempts, retry-after, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
 };
 
 /** The client's own id where it gave a plain one, else a new one. */

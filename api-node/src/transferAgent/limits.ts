@@ -6,92 +6,158 @@ export interface LimitOptions {
   readonly totalConcurrency?: number;
   /** Requests of one client per minute; the bucket holds one minute's worth. */
   readonly perMinute?: number;
+  /** Tokens of one client per minute, prompt and answer together; likewise. */
+  readonly tokensPerMinute?: number;
   readonly maxClients?: number;
   readonly now?: () => number;
 }
 
-interface Bucket {
-  tokens: number;
-  atMs: number;
+/** One request among those of its client. */
+export interface Visit {
+  /**
+   * Takes the most tokens that the request may use, once: a second order for the same request takes nothing more. One that is larger than
+   * the bucket waits until that is full. Throws `rate_limit_exceeded` with `retry_after_s`.
+   */
+  takeTokens(most: number): void;
+  /** Tokens that were used after all; the others are given back in the end. */
+  usedTokens(count: number): void;
+  /** Gives the place back. */
+  leave(): void;
+}
+
+interface Client {
+  readonly requests: Bucket;
+  readonly tokens: Bucket;
   running: number;
 }
 
 const MINUTE_MS = 60_000;
 
-/** Rate and concurrency of clients: a token bucket each, and a count of what runs. */
+/** Fills evenly, to one minute's worth at most; may be owed to. */
+class Bucket {
+  readonly perMinute: number;
+  #left: number;
+  #atMs: number;
+
+  constructor(perMinute: number, nowMs: number) {
+    this.perMinute = perMinute;
+    this.#left = perMinute;
+    this.#atMs = nowMs;
+  }
+
+  add(amount: number, nowMs: number): void {
+    this.#left = Math.min(this.perMinute, this.left(nowMs) + amount);
+    this.#atMs = nowMs;
+  }
+
+  left(nowMs: number): number {
+    return Math.min(this.perMinute, this.#left + ((nowMs - this.#atMs) * this.perMinute) / MINUTE_MS);
+  }
+
+  /** Seconds until so much is there. */
+  untilS(amount: number, nowMs: number): number {
+    return (Math.max(0, amount - this.left(nowMs)) * 60) / this.perMinute;
+  }
+}
+
+/** Rate and concurrency of clients: a bucket of requests and one of tokens each, and a count of what runs. */
 export class ClientLimits {
   readonly #options: Required<LimitOptions>;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #clients = new Map<string, Client>();
   #running = 0;
 
   constructor(options: LimitOptions = {}) {
     const defaults = { concurrency: 64, totalConcurrency: 1_024, perMinute: 6_000, maxClients: 10_000 };
-    this.#options = { ...defaults, now: () => performance.now(), ...options };
+    this.#options = { ...defaults, tokensPerMinute: 60_000_000, now: () => performance.now(), ...options };
   }
 
   get running(): number {
     return this.#running;
   }
 
-  /** Takes a place; the returned function gives it back. Throws `rate_limit_exceeded` with `retry_after_s`. */
-  enter(client: string): () => void {
-    const { concurrency, totalConcurrency } = this.#options;
-    const bucket = this.#bucket(client);
-    if (this.#running >= totalConcurrency || bucket.running >= concurrency) {
+  /** Takes a place. Throws `rate_limit_exceeded` with `retry_after_s`. */
+  enter(address: string): Visit {
+    const { concurrency, totalConcurrency, now } = this.#options;
+    const client = this.#client(address);
+    if (this.#running >= totalConcurrency || client.running >= concurrency) {
       throw new KaratError("rate_limit_exceeded", "Too many requests at once.", { retry_after_s: 1 });
     }
-    if (bucket.tokens < 1) {
-      const retryAfterS = this.#untilS(bucket, 1);
-      throw new KaratError("rate_limit_exceeded", "Too many requests per minute.", { retry_after_s: retryAfterS });
-    }
-    bucket.tokens -= 1;
-    bucket.running++;
+    take(client.requests, 1, now(), "Too many requests per minute.");
+    client.running++;
     this.#running++;
     let inside = true;
-    return () => {
-      if (!inside) return;
-      inside = false;
-      bucket.running--;
-      this.#running--;
+    let taken: number | undefined;
+    let used = 0;
+    return {
+      takeTokens: (most) => {
+        if (taken !== undefined) return;
+        take(
+          client.tokens,
+          most,
+          now(),
+          "Too many tokens per minute: those of the prompt and all that the answer may have count.",
+        );
+        taken = most;
+      },
+      usedTokens: (count) => {
+        used += count;
+      },
+      leave: () => {
+        if (!inside) return;
+        inside = false;
+        client.running--;
+        this.#running--;
+        if (taken !== undefined) client.tokens.add(taken - used, now());
+      },
     };
   }
 
   /** `x-ratelimit-*` as OpenAI names them. */
-  headers(client: string): Record<string, string> {
-    const bucket = this.#bucket(client);
-    const { perMinute } = this.#options;
-    return {
-      "x-ratelimit-limit-requests": String(perMinute),
-      "x-ratelimit-remaining-requests": String(Math.max(0, Math.floor(bucket.tokens))),
-      "x-ratelimit-reset-requests": `${Math.ceil(this.#untilS(bucket, perMinute))}s`,
-    };
-  }
-
-  #untilS(bucket: Bucket, tokens: number): number {
-    return (Math.max(0, tokens - bucket.tokens) * 60) / this.#options.perMinute;
-  }
-
-  #bucket(client: string): Bucket {
-    const { now, perMinute, maxClients } = this.#options;
-    const atMs = now();
-    const known = this.#buckets.get(client);
-    if (known) {
-      known.tokens = Math.min(perMinute, known.tokens + ((atMs - known.atMs) * perMinute) / MINUTE_MS);
-      known.atMs = atMs;
-      return known;
+  headers(address: string): Record<string, string> {
+    const client = this.#client(address);
+    const nowMs = this.#options.now();
+    const headers: Record<string, string> = {};
+    for (const kind of ["requests", "tokens"] as const) {
+      const bucket = client[kind];
+      headers[`x-ratelimit-limit-${kind}`] = String(bucket.perMinute);
+      headers[`x-ratelimit-remaining-${kind}`] = String(Math.max(0, Math.floor(bucket.left(nowMs))));
+      headers[`x-ratelimit-reset-${kind}`] = duration(bucket.untilS(bucket.perMinute, nowMs));
     }
-    if (this.#buckets.size >= maxClients) this.#forgetIdle();
-    const bucket = { tokens: perMinute, atMs, running: 0 };
-    this.#buckets.set(client, bucket);
-    return bucket;
+    return headers;
+  }
+
+  #client(address: string): Client {
+    const { now, perMinute, tokensPerMinute, maxClients } = this.#options;
+    const known = this.#clients.get(address);
+    if (known) return known;
+    if (this.#clients.size >= maxClients) this.#forgetIdle();
+    const client = {
+      requests: new Bucket(perMinute, now()),
+      tokens: new Bucket(tokensPerMinute, now()),
+      running: 0,
+    };
+    this.#clients.set(address, client);
+    return client;
   }
 
   /** The oldest client with nothing running makes room; what runs is bounded by itself. */
   #forgetIdle(): void {
-    for (const [client, { running }] of this.#buckets) {
+    for (const [address, { running }] of this.#clients) {
       if (running > 0) continue;
-      this.#buckets.delete(client);
+      this.#clients.delete(address);
       return;
     }
   }
+}
+
+function take(bucket: Bucket, amount: number, nowMs: number, message: string): void {
+  const waitS = bucket.untilS(Math.min(amount, bucket.perMinute), nowMs);
+  if (waitS > 0) throw new KaratError("rate_limit_exceeded", message, { retry_after_s: waitS });
+  bucket.add(-amount, nowMs);
+}
+
+/** Whole seconds as Go prints durations: `6m0s`. */
+function duration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return whole < 60 ? `${whole}s` : `${Math.floor(whole / 60)}m${whole % 60}s`;
 }

@@ -13,7 +13,7 @@ import { type Answered, type Begun, type DispatchModules, dispatch, type Tokens 
 import { type AnswerFacts, type AnswerFormat, answerFormat } from "./format.ts";
 import { CORS_HEADERS, clientSignal, requestIdOf, sendError, write } from "./httpAnswer.ts";
 import type { IdempotentAnswers, WholeAnswer } from "./idempotency.ts";
-import type { ClientLimits } from "./limits.ts";
+import type { ClientLimits, Visit } from "./limits.ts";
 import type { InferenceObserver } from "./observer.ts";
 import { type Order, type OrderModules, placeOrder, type Terms } from "./orders.ts";
 import { deliveryPayloads, deliveryReceipt, deliveryRecord, startRecord } from "./records.ts";
@@ -39,6 +39,7 @@ interface Exchange {
   readonly request: ClientRequest;
   readonly key: ApiKey;
   readonly terms: Terms;
+  readonly visit: Visit;
   readonly response: ServerResponse;
   readonly signal: AbortSignal;
   readonly startedMs: number;
@@ -58,31 +59,34 @@ export class TransferAgent {
     const signal = clientSignal(response);
     for (const [name, value] of Object.entries(CORS_HEADERS)) response.setHeader(name, value);
     response.setHeader("x-request-id", requestIdOf(request));
-    let leave: (() => void) | undefined;
+    let visit: Visit | undefined;
     let code = "ok";
     try {
       const key = decodeApiKey(bearerOf(request));
-      leave = this.#enter(key.address, response);
+      visit = this.#enter(key.address, response);
       const asked = readClientRequest(kind, await readBody(request, MAX_BODY_BYTES));
-      const exchange: Exchange = { request: asked, key, terms: termsOf(request), response, signal, startedMs };
+      const exchange: Exchange = { request: asked, key, terms: termsOf(request), visit, response, signal, startedMs };
       if (asked.stream) await this.#stream(exchange);
       else sendAnswer(response, await this.#once(exchange, request.headers["idempotency-key"]));
     } catch (error) {
       code = this.#fail(response, signal, error);
     } finally {
-      leave?.();
+      visit?.leave();
       this.#modules.observer.answered(kind, code, performance.now() - startedMs);
     }
   }
 
   /** Tells the client its limits whether or not it may enter. */
-  #enter(client: string, response: ServerResponse): () => void {
-    const { limits } = this.#modules;
+  #enter(client: string, response: ServerResponse): Visit {
     try {
-      return limits.enter(client);
+      return this.#modules.limits.enter(client);
     } finally {
-      for (const [name, value] of Object.entries(limits.headers(client))) response.setHeader(name, value);
+      this.#showLimits(client, response);
     }
+  }
+
+  #showLimits(client: string, response: ServerResponse): void {
+    for (const [name, value] of Object.entries(this.#modules.limits.headers(client))) response.setHeader(name, value);
   }
 
   /** Tokens as they come. What fails after the first one is told in the stream. */
@@ -131,11 +135,11 @@ export class TransferAgent {
 
   /** One order after another while the client has seen nothing: an executor that fails only costs it time. */
   async #ordered<T>(exchange: Exchange, answer: (order: Order, format: AnswerFormat) => Promise<T>): Promise<T> {
-    const { request, key, terms, response, signal } = exchange;
+    const { request, response, signal } = exchange;
     const created = Math.floor(Date.now() / 1_000);
     let exactly = false;
     for (let count = 1; ; count++) {
-      const order = await placeOrder(this.#modules, key, request, terms, exactly);
+      const order = await this.#order(exchange, exactly);
       try {
         return await answer(order, answerFormat(request, this.#facts(order, created)));
       } catch (error) {
@@ -169,20 +173,40 @@ export class TransferAgent {
     throw new KaratError("executor_failed", "The executor failed within its answer.");
   }
 
+  /** `exactly`: the prompt is counted. */
+  async #order({ key, request, terms, visit, response }: Exchange, exactly: boolean): Promise<Order> {
+    const order = await placeOrder(this.#modules, key, request, terms, exactly);
+    const { maxInputTokens, maxOutputTokens } = order.authorization.message;
+    try {
+      visit.takeTokens(maxInputTokens + maxOutputTokens);
+      return order;
+    } catch (error) {
+      order.hold.release();
+      throw error;
+    } finally {
+      this.#showLimits(key.address, response);
+    }
+  }
+
   /** The events of one order, with its records written as they become due. */
   async *#run(order: Order, exchange: Exchange): AsyncGenerator<Begun | Tokens | Delivered> {
     const { view, identity, records, payloads, observer } = this.#modules;
     /** The part that runs, and what the client has of it. */
     let part: Begun | undefined;
+    let tokens = 0;
     try {
       for await (const event of dispatch(this.#modules.dispatch, view.chainId, order, exchange.signal)) {
         if (event.type === "begun") {
-          if (!event.prefix) observer.firstToken(performance.now() - exchange.startedMs);
+          if (!event.prefix) {
+            observer.firstToken(performance.now() - exchange.startedMs);
+            tokens = event.promise.promptTokens;
+          }
           part = event;
           order.hold.begun();
           records.add(startRecord(view, order, event));
           yield event;
         } else if (event.type === "tokens") {
+          tokens += event.tokens.length;
           yield event;
         } else if (event.type === "broken") {
           part = undefined;
@@ -196,13 +220,17 @@ export class TransferAgent {
           if (!event.own) void payloads.put(...deliveryPayloads(order, event));
           const karat = deliveryReceipt(view.chainId, identity, order, event);
           part = undefined;
+          exchange.visit.usedTokens(tokens);
           observer.delivered(event.whole.promptTokens, event.whole.completionTokens);
           yield { type: "delivered", answer: event, karat };
         }
       }
     } finally {
       // The client left: what it has received so far is what is delivered.
-      if (part && exchange.signal.aborted) records.add(deliveryRecord(part));
+      if (part && exchange.signal.aborted) {
+        records.add(deliveryRecord(part));
+        exchange.visit.usedTokens(tokens);
+      }
     }
   }
 
