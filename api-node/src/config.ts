@@ -20,6 +20,8 @@ export interface Config {
   readonly adminToken: string | undefined;
   readonly publicUrl: string | undefined;
   readonly maxPromptTokens: number | undefined;
+  /** Names by which clients may ask for models, and the models' ids. */
+  readonly aliases: ReadonlyMap<string, string>;
   readonly requestsPerMinute: number;
   readonly tokensPerMinute: number;
   readonly concurrency: number;
@@ -46,6 +48,7 @@ export const OPTIONS = {
   "admin-token": "bearer token of the admin port",
   "public-url": "URL under which peers reach this node; compared with the registered one",
   "max-prompt": "longest prompt in tokens (default: the model's context)",
+  alias: "another name for a model, as name=model; may be given several times (environment: separated by commas)",
   rate: "requests of one client per minute (default 6000)",
   "token-rate": "tokens of one client per minute, prompt and answer together (default 60000000)",
   concurrency: "requests of one client at once (default 64)",
@@ -105,6 +108,7 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
     adminToken,
     publicUrl: publicUrl === undefined ? undefined : url("public-url", publicUrl, "http:", "https:"),
     maxPromptTokens: maxPrompt === 0 ? undefined : maxPrompt,
+    aliases: new Map(all("alias").map(alias)),
     requestsPerMinute: integer("rate", 6_000, 1, 1_000_000),
     tokensPerMinute: integer("token-rate", 60_000_000, 1, 1_000_000_000_000),
     concurrency: integer("concurrency", 64, 1, 100_000),
@@ -125,6 +129,13 @@ function parse(args: readonly string[]): Partial<Record<OptionName, string[]>> {
   } catch (error) {
     throw new KaratError("invalid_config", messageOf(error), {});
   }
+}
+
+function alias(text: string): [name: string, model: string] {
+  const at = text.indexOf("=");
+  const [name, model] = [text.slice(0, at), text.slice(at + 1)];
+  if (at < 1 || model === "") throw invalid("alias", "must be a name, = and the id of a model");
+  return [name, model];
 }
 
 function readKey(file: string | undefined): Uint8Array {

@@ -101,12 +101,24 @@ describe("settings", () => {
     });
   });
 
+  test("name models in other words", () => {
+    expect(option(["--alias", "gpt-4o=a", "--alias", "gpt-5=b=c"])).toMatchObject({
+      aliases: new Map([
+        ["gpt-4o", "a"],
+        ["gpt-5", "b=c"],
+      ]),
+    });
+  });
+
   test.each([
     [["--port", "x"], "port"],
     [["--rpc", "nonsense"], "rpc"],
     [["--ml", "ftp://x"], "ml"],
     [["--node-key", "/nowhere"], "node-key"],
     [["--admin-host", "0.0.0.0"], "admin-token"],
+    [["--alias", "gpt-4o"], "alias"],
+    [["--alias", "=karat-tiny"], "alias"],
+    [["--alias", "gpt-4o="], "alias"],
   ])("%j is refused by name", (args, name) => {
     expect(option(args)).toBe(name);
   });

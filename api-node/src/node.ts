@@ -15,6 +15,7 @@ import { executeRoute } from "./peers/executeRoute.ts";
 import { EXECUTE_PATH, RemoteExecutors } from "./peers/remoteExecutor.ts";
 import type { RecordSink } from "./records/record.ts";
 import { type ListeningServer, listen, type Route } from "./server.ts";
+import type { ModelAliases } from "./transferAgent/clientRequest.ts";
 import { HedgeBudget, type HedgeOptions } from "./transferAgent/hedging.ts";
 import { type AnswerStore, IdempotentAnswers } from "./transferAgent/idempotency.ts";
 import { ClientLimits, type LimitOptions } from "./transferAgent/limits.ts";
@@ -33,6 +34,8 @@ export interface ApiNodeOptions {
   /** Executors asked for one request. */
   readonly maxAttempts?: number;
   readonly maxPromptTokens?: number;
+  /** Names by which clients may ask for models, and the models' ids. */
+  readonly aliases?: ModelAliases;
   readonly limits?: LimitOptions;
   readonly receipts?: ReceiptTimeoutOptions;
   readonly hedges?: HedgeOptions;
@@ -89,6 +92,7 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     log,
     holds: new Holds(() => view.height()),
     ...(options.maxPromptTokens === undefined ? {} : { maxPromptTokens: options.maxPromptTokens }),
+    ...(options.aliases === undefined ? {} : { aliases: options.aliases }),
     dispatch: {
       // A request that this node executes itself does not leave the process.
       executorOf: (candidate) => (candidate.member.operator === identity.operator ? own : peers.of(candidate)),
@@ -111,7 +115,10 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     [`POST ${EXECUTE_PATH}`, executeRoute(authentication, own)],
   ]);
   const created = Math.floor(Date.now() / 1_000);
-  const app = createApp([modelRoutes(view, created), ...(modules.routers?.(authentication) ?? [])], log);
+  const app = createApp(
+    [modelRoutes(view, created, options.aliases), ...(modules.routers?.(authentication) ?? [])],
+    log,
+  );
   const server: ListeningServer = await listen({ hot, other: app }, options.host, options.port);
   return {
     port: server.port,

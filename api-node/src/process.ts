@@ -142,6 +142,7 @@ export async function startNode(
         tokensPerMinute: config.tokensPerMinute,
         concurrency: config.concurrency,
       },
+      aliases: config.aliases,
       ...(config.maxPromptTokens === undefined ? {} : { maxPromptTokens: config.maxPromptTokens }),
     },
     {

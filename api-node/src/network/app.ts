@@ -13,7 +13,7 @@ export function createApp(routers: readonly Router[], log: Logger): Express {
   });
   const render: ErrorRequestHandler = (error, _request, response, next) => {
     if (response.headersSent) return next(error);
-    const { status, headers, body } = errorReply(fromBodyParser(error));
+    const { status, headers, body } = errorReply(fromExpress(error));
     if (status === 500) log.error({ error: messageOf(error) }, "A request met an unexpected error.");
     response.status(status).set(headers).json(body);
   };
@@ -25,7 +25,9 @@ export function createApp(routers: readonly Router[], log: Logger): Express {
 const bigintAsString = (_key: string, value: unknown): unknown =>
   typeof value === "bigint" ? value.toString() : value;
 
-function fromBodyParser(error: unknown): unknown {
+function fromExpress(error: unknown): unknown {
+  // A path whose percent signs encode nothing.
+  if (error instanceof URIError) return new KaratError("not_found", "The path is not properly encoded.");
   if (!(error instanceof Error) || !("type" in error)) return error;
   if (error.type === "entity.too.large") return new KaratError("payload_too_large", "The body is too large.");
   return error.type === "entity.parse.failed" ? new KaratError("invalid_json", "The body is not valid JSON.") : error;

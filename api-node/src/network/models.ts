@@ -3,12 +3,16 @@ import { modelList, modelObject } from "@karat/common/openai";
 import { type Request, type Response, Router } from "express";
 import { activeOffers } from "../chain/candidates.ts";
 import type { ChainView } from "../chain/view.ts";
+import type { ModelAliases } from "../transferAgent/clientRequest.ts";
 
-/** `/v1/models`: what somebody offers now. */
-export function modelRoutes(view: ChainView, created: number): Router {
+/** `/v1/models`: what somebody offers now, under its own id and the operator's aliases of it. */
+export function modelRoutes(view: ChainView, created: number, aliases: ModelAliases = new Map()): Router {
   const router = Router();
-  const served = (): string[] =>
-    [...activeOffers(view).keys()].filter((id) => view.models().some((m) => m.id === id)).sort();
+  const served = (): string[] => {
+    const offered = [...activeOffers(view).keys()].filter((id) => view.models().some((m) => m.id === id));
+    const named = [...aliases].filter(([, model]) => offered.includes(model)).map(([alias]) => alias);
+    return [...new Set([...offered, ...named])].sort();
+  };
   router.get("/v1/models", (_request: Request, response: Response) => {
     response.json(modelList(served().map((id) => modelObject(id, created))));
   });

@@ -132,6 +132,8 @@ describe("what the chain knows", () => {
     ["/karat/v1/epochs/latest", 400],
     ["/karat/v1/participants", 200],
     ["/karat/v1/nothing", 404],
+    // Percent signs that encode nothing were a 500.
+    ["/karat/v1/inferences/%ff", 404],
   ])("%s answers %i", async (at, status) => {
     expect((await get(at))[0]).toBe(status);
   });

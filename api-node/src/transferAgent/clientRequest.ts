@@ -19,9 +19,17 @@ export interface ClientRequest {
   readonly settings?: ResponseSettings;
 }
 
-/** Reads a body. Throws `invalid_json`, or `invalid_request` with `param`, also for what is known and not offered. */
-export function readClientRequest(kind: RequestKind, body: Uint8Array): ClientRequest {
+/** Other names of models, as this node's operator gives them. */
+export type ModelAliases = ReadonlyMap<string, string>;
+
+/**
+ * Reads a body; a model named by an alias is the one that it stands for from here on. Throws `invalid_json`, or `invalid_request`
+ * with `param`, also for what is known and not offered.
+ */
+export function readClientRequest(kind: RequestKind, body: Uint8Array, aliases?: ModelAliases): ClientRequest {
   const fields = parse(body);
+  const model = typeof fields.model === "string" ? aliases?.get(fields.model) : undefined;
+  if (model !== undefined) fields.model = model;
   if (kind === "responses") return readResponses(fields);
   // Each endpoint has its own way to give the input; the other one's field is not a field there.
   const { messages, prompt, ...rest } = fields;

@@ -67,6 +67,16 @@ export async function placeOrder(
       param: "model",
     });
   }
+  const withinPrices = offers.some(
+    ({ offer }) =>
+      offer.inputPrice <= (terms.maxInputPrice ?? offer.inputPrice) &&
+      offer.outputPrice <= (terms.maxOutputPrice ?? offer.outputPrice),
+  );
+  if (!withinPrices) {
+    throw new KaratError("model_not_found", `Nobody offers the model ${model} within these prices now.`, {
+      param: terms.maxInputPrice === undefined ? "x-karat-max-output-price" : "x-karat-max-input-price",
+    });
+  }
   const { maxPromptTokens } = modules;
   const limits = { exactly, ...(maxPromptTokens === undefined ? {} : { maxPromptTokens }) };
   const { bounds, counted } = await tokenBounds(request, ml, declared.contextLength, limits);

@@ -8,7 +8,7 @@ import { errorReply } from "../errors.ts";
 import type { TokenLine } from "../executor/protocol.ts";
 import type { PayloadSink } from "../payloads/payload.ts";
 import type { RecordSink } from "../records/record.ts";
-import { type ClientRequest, type RequestKind, readClientRequest } from "./clientRequest.ts";
+import { type ClientRequest, type ModelAliases, type RequestKind, readClientRequest } from "./clientRequest.ts";
 import { type Answered, type Begun, type DispatchModules, dispatch, type Tokens } from "./dispatch.ts";
 import { type AnswerFacts, type AnswerFormat, answerFormat } from "./format.ts";
 import { CORS_HEADERS, clientSignal, requestIdOf, sendError, write } from "./httpAnswer.ts";
@@ -22,6 +22,7 @@ export interface TransferAgentModules extends OrderModules {
   readonly dispatch: DispatchModules;
   readonly limits: ClientLimits;
   readonly answers: IdempotentAnswers;
+  readonly aliases?: ModelAliases;
   readonly records: RecordSink;
   readonly payloads: PayloadSink;
   readonly observer: InferenceObserver;
@@ -64,7 +65,7 @@ export class TransferAgent {
     try {
       const key = decodeApiKey(bearerOf(request));
       visit = this.#enter(key.address, response);
-      const asked = readClientRequest(kind, await readBody(request, MAX_BODY_BYTES));
+      const asked = readClientRequest(kind, await readBody(request, MAX_BODY_BYTES), this.#modules.aliases);
       const exchange: Exchange = { request: asked, key, terms: termsOf(request), visit, response, signal, startedMs };
       if (asked.stream) await this.#stream(exchange);
       else sendAnswer(response, await this.#once(exchange, request.headers["idempotency-key"]));
@@ -289,8 +290,16 @@ function termsOf({ headers }: IncomingMessage): Terms {
   return {
     ...(maxInputPrice === undefined ? {} : { maxInputPrice }),
     ...(maxOutputPrice === undefined ? {} : { maxOutputPrice }),
-    ...(headers["x-karat-recording"] === "commit" ? { private: true } : {}),
+    ...(wantsHashesOnly(headers["x-karat-recording"]) ? { private: true } : {}),
   };
+}
+
+/** Only what is understood: a client that asked for privacy in words of its own must not find its request on a public chain. */
+function wantsHashesOnly(recording: string | string[] | undefined): boolean {
+  if (recording === undefined || recording === "full") return false;
+  if (recording === "commit") return true;
+  const param = "x-karat-recording";
+  throw new KaratError("invalid_request", `${param}: must be commit (hashes only on chain) or full`, { param });
 }
 
 function price(value: string | string[] | undefined, param: string): bigint | undefined {
