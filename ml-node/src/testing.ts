@@ -83,5 +83,6 @@ export async function generate(
 /** The score request of an answer, as a validator that holds the payload would send it. */
 export function scoreBody(body: GenerateBody, { start, end }: Generated): Line {
   const { token_ids, finish_reason, artifact, artifact_root, output_hash } = end;
-  return { ...body, token_ids, finish_reason, artifact, artifact_root, output_hash, prompt_hash: start.prompt_hash };
+  const { prompt_hash, prompt_tokens } = start;
+  return { ...body, token_ids, finish_reason, artifact, artifact_root, output_hash, prompt_hash, prompt_tokens };
 }

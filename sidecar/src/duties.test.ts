@@ -230,6 +230,7 @@ test("a duty is scored on the recorded request and output, and its verdict sent 
   expect(verdict.salt).toHaveLength(32);
   expect(asked.map(({ url }) => url)).toEqual(["/karat/v1/score/prefill", "/karat/v1/score"]);
   expect(asked[0]).not.toHaveProperty("artifact");
+  expect(asked[0]).toHaveProperty("prompt_tokens", 4);
   expect(asked[1]).toMatchObject({
     model: "m",
     messages: [{ role: "user", content: "hi" }],

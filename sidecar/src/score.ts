@@ -128,6 +128,7 @@ function outputOf({ record, request, finish, beacon }: Evidence, chainId: string
     finish_reason: finishName(record.finishReason),
     output_hash: toHex(finish.outputHash),
     prompt_hash: toHex(finish.promptHash),
+    prompt_tokens: record.promptTokens,
   };
 }
 

@@ -33,6 +33,7 @@ const BREAKS: readonly ((body: Body) => Body)[] = [
   (body) => ({ ...body, artifact: "" }),
   (body) => ({ ...body, artifact_root: "00".repeat(32) }),
   (body) => ({ ...body, prompt_hash: "00" }),
+  (body) => ({ ...body, prompt_tokens: "4" }),
   (body) => ({ ...body, output_hash: "00".repeat(32) }),
   (body) => ({ ...body, prefix_token_ids: [1e9] }),
   (body) => ({ ...body, sampling: { ...(body.sampling as object), topK: 1e6 } }),
@@ -78,6 +79,7 @@ async function falseAnswer(lab: Lab, executor: typeof lab.declared, i: number): 
     finish_reason: end.finishReason,
     output_hash: toHex(sha256(utf8(end.text))),
     prompt_hash: toHex(promptHash(end.promptIds)),
+    prompt_tokens: end.promptIds.length,
     artifact: toBase64(artifact),
     artifact_root: toHex(root),
   };

@@ -214,9 +214,9 @@ describe("an executor that breaks off behind its first tokens", () => {
       parts,
     };
     const receipt = verifyDelivery(check);
-    // Six tokens once; the prompt for each who read it, with the three tokens before it for the second.
+    // Six tokens once, and one prompt.
     const { promptTokens, completionTokens, cost } = receipt;
-    expect({ completionTokens, cost }).toEqual({ completionTokens: 6, cost: 2n * BigInt(promptTokens) + 3n + 6n * 2n });
+    expect({ completionTokens, cost }).toEqual({ completionTokens: 6, cost: BigInt(promptTokens) + 6n * 2n });
     const mismatch = (change: Partial<typeof check>) => {
       expect(() => verifyDelivery({ ...check, ...change })).toThrow(KaratError);
     };

@@ -32,7 +32,8 @@ export interface PartStart {
 
 /**
  * The most that a part of an answer can cost, in ukarat: held of the deposit at its start. The output behind its prefix in full; the prompt, of which
- * the prefix is a part, as far as the parts before it leave room under the most that the client signed for. Of the first part that is all of it.
+ * the prefix is a part, as far as the parts before it leave room under what one reading of it costs at the price signed for: a client
+ * pays one prompt, however many read it. Of the first part that is all of it. With the prompt alone as the bound, never more than was signed for.
  */
 export function maxPartCost(
   { maxInputTokens, maxOutputTokens, maxInputPrice, maxOutputPrice }: CostBounds,
@@ -41,8 +42,10 @@ export function maxPartCost(
   { prefixTokens, held }: PartStart,
 ): bigint {
   const input = BigInt(promptTokens) * price.input;
+  const once = Math.min(maxInputTokens, Math.max(0, promptTokens - prefixTokens));
   // What comes behind the prefix stays free for whoever writes it, at whatever price.
-  const room = BigInt(maxInputTokens) * maxInputPrice + BigInt(prefixTokens) * maxOutputPrice - held;
+  const left = BigInt(once) * maxInputPrice + BigInt(prefixTokens) * maxOutputPrice - held;
+  const room = left > 0n ? left : 0n; // Less than nothing where a part states a shorter prompt than was held for before.
   return (input < room ? input : room) + BigInt(maxOutputTokens - prefixTokens) * price.output;
 }
 

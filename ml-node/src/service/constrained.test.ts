@@ -87,6 +87,7 @@ async function deliver(executor: InferenceEngine, order: Order): Promise<Deliver
         artifactRoot: root,
         outputHash: sha256(utf8(end.text)),
         promptHash: promptHash(end.promptIds),
+        promptTokens: end.promptIds.length,
       },
     },
   };

@@ -11,6 +11,8 @@ export interface DeliveredOutput {
   finishReason: FinishReason;
   outputHash: Uint8Array;
   promptHash: Uint8Array;
+  /** What it is paid for reading; a prefix counts. */
+  promptTokens: number;
 }
 
 /** And after it. */
@@ -116,17 +118,19 @@ function readDelivered(fields: Record<string, unknown>): Delivered | { malformed
 }
 
 function readOutput(fields: Record<string, unknown>): DeliveredOutput | { malformed: string } {
-  const { token_ids, finish_reason } = fields;
+  const { token_ids, finish_reason, prompt_tokens } = fields;
   if (!Array.isArray(token_ids) || !token_ids.every((id) => Number.isSafeInteger(id) && id >= 0)) {
     return { malformed: "token_ids" };
   }
   if (!FINISH_REASONS.has(finish_reason)) return { malformed: "finish_reason" };
+  if (!Number.isSafeInteger(prompt_tokens)) return { malformed: "prompt_tokens" };
   try {
     return {
       tokenIds: token_ids,
       finishReason: finish_reason as FinishReason,
       outputHash: hex32(fields, "output_hash"),
       promptHash: hex32(fields, "prompt_hash"),
+      promptTokens: prompt_tokens as number,
     };
   } catch (error) {
     if (isKaratError(error)) return { malformed: String(error.data.param) };

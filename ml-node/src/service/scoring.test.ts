@@ -81,6 +81,7 @@ async function deliver(executor: InferenceEngine, order: Order = {}): Promise<Sc
       artifactRoot: root,
       outputHash: sha256(utf8(end.text)),
       promptHash: promptHash(end.promptIds),
+      promptTokens: end.promptIds.length,
     },
   };
 }
@@ -304,6 +305,13 @@ describe("a delivery that contradicts itself", () => {
     expect(await score(replayed)).toMatchObject({ verdict: "fail", reason: "artifact_root" });
   });
 
+  it("fails where more of a prompt is counted than was read, or less", async () => {
+    const { promptTokens } = sent.delivered;
+    for (const wrong of [promptTokens + 1, promptTokens - 1, 0]) {
+      expect(await change({ promptTokens: wrong })).toMatchObject({ verdict: "fail", reason: "miscounted" });
+    }
+  });
+
   it("fails on every artifact but the canonical one", async () => {
     const { artifact } = sent.delivered;
     const bad = [
@@ -370,7 +378,11 @@ describe("what is no evidence", () => {
     expect((await score({ ...sent, asked: { malformed: "messages" } })).verdict).toBe("abstain");
     const huge = { input: { prompt: "word ".repeat(1_100) }, maxTokens: 64, stop: [] };
     const promptIds = await honest.render(huge.input);
-    const tooLong = { ...sent, asked: huge, delivered: { ...sent.delivered, promptHash: promptHash(promptIds) } };
+    const tooLong = {
+      ...sent,
+      asked: huge,
+      delivered: { ...sent.delivered, promptHash: promptHash(promptIds), promptTokens: promptIds.length },
+    };
     const result = await score(recommit(tooLong, positionsOf(tooLong)));
     expect(result).toMatchObject({ verdict: "abstain", reason: "context_length_exceeded" });
   });

@@ -273,10 +273,11 @@ function toldWith(engine: InferenceEngine, prefixIds: readonly number[], stop: r
 function whatIsWrong(
   { vocabulary }: InferenceEngine,
   asked: Exclude<Asked, { malformed: string }>,
-  { tokenIds, finishReason, promptHash: claimed, outputHash }: DeliveredOutput,
+  { tokenIds, finishReason, promptHash: claimed, promptTokens, outputHash }: DeliveredOutput,
   { promptIds, prefixIds, told, maxTokens }: Behind,
 ): string | undefined {
   if (compareBytes(promptHash(promptIds), claimed) !== 0) return "prompt_hash";
+  if (promptIds.length !== promptTokens) return "miscounted";
   if (tokenIds.some((id) => id >= vocabulary.size)) return "token_outside_vocabulary";
   const length = prefixIds.length + tokenIds.length;
   if (length > maxTokens) return "finish";

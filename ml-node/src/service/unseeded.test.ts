@@ -69,6 +69,7 @@ async function delivered(
       finishReason,
       outputHash: sha256(utf8(end.text)),
       promptHash: promptHash(end.promptIds),
+      promptTokens: end.promptIds.length,
     };
     const sent = { ...output, artifact, artifactRoot: root };
     requests.push({ model: "karat-tiny", ...bound, asked, prefixIds: [], pooled: [], delivered: sent });

@@ -15,6 +15,8 @@ const PREFIX = 3;
 const PROMPT = BigInt(PROMPT_TOKENS) * PRICE.input;
 /** Prompt, and the output up to the seam. */
 const FIRST = PROMPT + BigInt(PREFIX) * PRICE.output;
+/** A client that would have paid a dearer executor: twice the prompt's price is left for those who read it again. */
+const GENEROUS: RequestOptions = { authorization: { maxInputPrice: 3n * PRICE.input } };
 /** Prompt and prefix, and the rest of the output. */
 const READING = BigInt(PROMPT_TOKENS + PREFIX) * PRICE.input;
 const REST = BigInt(MAX_OUTPUT - PREFIX) * PRICE.output;
@@ -44,8 +46,8 @@ const finishPart = (part: Request, change: Partial<inference.FinishRecord> = {})
 const cancelled = (completionTokens: number) => ({ finishReason: FinishReason.CANCELLED, completionTokens });
 
 describe("a part", () => {
-  test("takes the rest of the output over, and is read at the input price with its prefix", () => {
-    const order = ordered();
+  test("takes the rest of the output over, and is read at the input price with its prefix, as far as that was signed for", () => {
+    const order = ordered(GENEROUS);
     const part = goOn(order);
     expect(network.record(part)).toMatchObject({
       client: network.client.address,
@@ -67,6 +69,20 @@ describe("a part", () => {
     network.assertInvariants();
   });
 
+  test("leaves the client with one prompt to pay, though it signed for a longer one", () => {
+    const order = ordered({ authorization: { maxInputTokens: 5 * PROMPT_TOKENS } });
+    const part = goOn(order);
+    expect(network.record(part)?.locked).toBe(REST);
+    expect(network.deposit().locked).toBe(FIRST + REST);
+    network.assertInvariants();
+  });
+
+  test("that states a shorter prompt than was held for is paid for nothing of it, and for the rest in full", () => {
+    const part = goOn(ordered(), { receipt: { promptTokens: 1 } });
+    expect(network.record(part)?.locked).toBe(REST);
+    network.assertInvariants();
+  });
+
   test("may be recorded by its executor, beside its order in one batch, and once more", () => {
     const order = network.request();
     const part = partOf(network, order);
@@ -79,7 +95,7 @@ describe("a part", () => {
   });
 
   test("is finished, delivered, checked and paid as any inference, and so is the one before it", () => {
-    const order = ordered();
+    const order = ordered(GENEROUS);
     const part = goOn(order);
     expect(finish(order, cancelled(5))).toBe(0);
     expect(finishPart(part, { completionTokens: MAX_OUTPUT - PREFIX, finishReason: FinishReason.LENGTH })).toBe(0);
@@ -133,7 +149,7 @@ describe("a part", () => {
   });
 
   test("is followed by another when it breaks off, too", () => {
-    const order = ordered();
+    const order = ordered(GENEROUS);
     const second = goOn(order);
     const third = goOn(order, { attempt: 2, prefix: [4, 5, 6, 7, 8] });
     expect(network.record(second)).toMatchObject({
@@ -187,10 +203,9 @@ describe("the one before it", () => {
   });
 
   test("leaves what is held for it to the one that goes on when it is missed, and the client pays one prompt", () => {
-    // A client that has signed for exactly this prompt.
-    const order = ordered({ authorization: { maxInputTokens: PROMPT_TOKENS } });
+    const order = ordered();
     const part = goOn(order);
-    expect(network.record(part)?.locked).toBe(15n + REST - 15n);
+    expect(network.record(part)?.locked).toBe(REST);
     expect(finish(order, { error: "engine stopped" })).toBe(0);
     expect(network.record(part)?.locked).toBe(READING + REST);
     expect(network.deposit().locked).toBe(READING + REST);
@@ -201,7 +216,7 @@ describe("the one before it", () => {
   });
 
   test("leaves it also to one that has finished", () => {
-    const order = ordered({ authorization: { maxInputTokens: PROMPT_TOKENS } });
+    const order = ordered();
     const part = goOn(order);
     expect(finishPart(part)).toBe(0);
     expect(network.record(part)?.cost).toBe(100n);
@@ -303,7 +318,7 @@ describe("a part is refused", () => {
   });
 
   test("when the deposit does not cover it, and its order stays as it was", () => {
-    const order = ordered();
+    const order = ordered(GENEROUS);
     const { deposits, chain, client } = network;
     const before = network.record(order);
     // The seam gives the rest of the output back: what is new is that the prompt is read again.
