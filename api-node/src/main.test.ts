@@ -67,6 +67,33 @@ describe("the process", () => {
     expect(await exit).toEqual([0, null]);
   });
 
+  test("a second process on the same data took the records of the first: it ends, and names the first", async () => {
+    const args = ["--operator", operator, "--node-key", keyFile, "--rpc", "http://127.0.0.1:9", "--redis", "none"];
+    const data = ["--data", join(directory, "data"), "--port", "0", "--admin-port", "0"];
+    const first = run(...args, ...data);
+    await listening(first);
+    const second = run(...args, ...data);
+    let said = "";
+    second.stderr!.on("data", (chunk) => {
+      said += chunk;
+    });
+    expect(await once(second, "exit")).toEqual([1, null]);
+    expect(said).toContain(`process ${first.pid} has`);
+    first.kill("SIGKILL");
+    await once(first, "exit");
+    await listening(run(...args, ...data)); // nothing of a killed one is in the way
+  });
+
+  test("tells its settings", async () => {
+    const child = run("--help");
+    let said = "";
+    child.stdout!.on("data", (chunk) => {
+      said += chunk;
+    });
+    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(said).toContain("--node-key");
+  });
+
   test("ends with a sentence when a setting is wrong", async () => {
     const child = run("--operator", "nobody", "--node-key", keyFile);
     let said = "";

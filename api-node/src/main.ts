@@ -1,9 +1,13 @@
 #!/usr/bin/env node
 /** The process of an API node. Prints one JSON line {"event":"listening",…} when it serves; SIGTERM and SIGINT drain it. */
 import { KaratError } from "@karat/common";
-import { readConfig } from "./config.ts";
+import { OPTIONS, readConfig } from "./config.ts";
 import { startNode } from "./process.ts";
 
+if (process.argv.includes("--help")) {
+  for (const [name, meaning] of Object.entries(OPTIONS)) process.stdout.write(`--${name.padEnd(20)} ${meaning}\n`);
+  process.exit(0);
+}
 try {
   const node = await startNode(readConfig(process.argv.slice(2), process.env));
   process.stdout.write(`${JSON.stringify({ event: "listening", port: node.port, admin: node.adminPort })}\n`);

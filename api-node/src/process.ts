@@ -1,6 +1,7 @@
 import { ChainClient, type FollowedBlock, TxSender } from "@karat/client";
 import { createLogger, type Logger, messageOf, toHex } from "@karat/common";
 import { createMetrics } from "@karat/common/http";
+import { lockFolder } from "@karat/common/lock";
 import type { Database } from "lmdb";
 import { adminRoutes } from "./admin/app.ts";
 import { FollowingView } from "./chain/followingView.ts";
@@ -44,6 +45,8 @@ export async function startNode(
 ): Promise<RunningNode> {
   const { operator, privateKey, publicKey } = config;
   const identity: NodeIdentity = { operator, privateKey, publicKey };
+  // A second process on these records would sign with the same key, and empty the log that the first one writes.
+  const lock = lockFolder(config.dataDir);
   const database = openDatabase(config.dataDir);
   const settings = database.open<unknown>("settings");
   const metrics = createMetrics();
@@ -201,6 +204,7 @@ export async function startNode(
       await admin.close(0);
       await fetcher.close();
       await database.close();
+      lock.release();
     },
   };
 }

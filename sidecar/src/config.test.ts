@@ -1,9 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { newPrivateKey, silentLogger, toHex } from "@karat/common";
+import { lockFolder } from "@karat/common/lock";
 import { describe, expect, test } from "vitest";
 import { readConfig } from "./config.ts";
 import { fileCursor } from "./cursor.ts";
+import { runSidecar } from "./sidecar.ts";
 
 const good = [
   "--rpc",
@@ -63,4 +66,16 @@ test("the cursor survives a restart, and an unreadable one is none", () => {
   writeFileSync(path, "garbage");
   expect(fileCursor(path).load()).toBeUndefined();
   rmSync(dir, { recursive: true });
+});
+
+test("a second sidecar on the same data signed beside the first: it is refused", async () => {
+  const data = mkdtempSync(join(tmpdir(), "karat-sidecar-"));
+  const key = join(data, "key");
+  writeFileSync(key, toHex(newPrivateKey()));
+  const lock = lockFolder(data);
+  const config = readConfig([...good, "--data", data, "--key", key], {});
+  const started = runSidecar(config, silentLogger, new AbortController().signal, () => undefined);
+  await expect(started).rejects.toMatchObject({ code: "folder_locked" });
+  lock.release();
+  rmSync(data, { recursive: true });
 });

@@ -13,7 +13,7 @@ const schema = z.object({
   operator: z.string().startsWith("karat1"),
   /** File with the validator account's private key, hex. */
   key: z.string().min(1),
-  /** Cursor and nothing else is kept here. */
+  /** The cursor, and what was committed to and not shown yet. */
   data: z.string().min(1),
   host: z.string().default("127.0.0.1"),
   port: z.coerce.number().int().min(0).max(65_535).default(8085),

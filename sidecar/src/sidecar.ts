@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChainClient, followBlocks, isTransient, TxSender } from "@karat/client";
 import { fromHex, isKaratError, KaratError, type Logger, messageOf } from "@karat/common";
+import { lockFolder } from "@karat/common/lock";
 import { RewardClaimer } from "./claims.ts";
 import type { Config } from "./config.ts";
 import { fileCursor } from "./cursor.ts";
@@ -28,6 +29,22 @@ export async function runSidecar(
   onReady: (port: number) => void,
 ): Promise<void> {
   const privateKey = readKey(config.key);
+  // A second one would sign with the same key, and say other things about the same duties.
+  const lock = lockFolder(config.data);
+  try {
+    await follow(config, privateKey, log, signal, onReady);
+  } finally {
+    lock.release();
+  }
+}
+
+async function follow(
+  config: Config,
+  privateKey: Uint8Array,
+  log: Logger,
+  signal: AbortSignal,
+  onReady: (port: number) => void,
+): Promise<void> {
   const chain = await connect(config.rpc, log, signal);
   const { operator } = config;
   const metrics = createMetrics();
