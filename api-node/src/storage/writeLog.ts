@@ -1,6 +1,7 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
+import { KaratError } from "@karat/common";
 
 /** A value that is to be put into a named database. */
 export interface Put {
@@ -45,6 +46,7 @@ export class WriteLog {
     ];
   }
 
+  /** Throws `disk_full`, or what the operating system says; nothing of it is kept then. */
   append(puts: readonly Put[]): void {
     const frame: Frame = { number: this.#number++, puts };
     const body = serialize(frame);
@@ -52,7 +54,11 @@ export class WriteLog {
     bytes.writeUInt32LE(body.length);
     body.copy(bytes, LENGTH_BYTES);
     const file = this.#files[this.#current]!;
-    writeSync(file.descriptor, bytes);
+    // A disk that is nearly full takes a part without a word; what came behind it could not be read again.
+    if (writeSync(file.descriptor, bytes) < bytes.length) {
+      ftruncateSync(file.descriptor, file.length);
+      throw new KaratError("disk_full", "The disk that holds this node's data is full: make room on it.");
+    }
     file.length += bytes.length;
   }
 

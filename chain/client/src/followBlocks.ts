@@ -9,7 +9,7 @@ export interface BlockCursor {
 }
 
 export interface FollowOptions {
-  readonly client: ChainClient;
+  readonly client: Pick<ChainClient, "status" | "block">;
   readonly cursor: BlockCursor;
   /** First height when the cursor is empty; the newest block when left out. */
   readonly from?: bigint;
@@ -17,6 +17,12 @@ export interface FollowOptions {
   readonly pollMs?: number;
   readonly log: Logger;
 }
+
+const EARLY_MS = 25;
+const MAX_EARLY = 40;
+
+/** CometBFT names a block's height in its status a moment before it has the block's results. */
+const isBeingCommitted = (error: Error): boolean => error.message.includes("could not find results for height");
 
 /**
  * Blocks by height, none skipped and none twice (websocket subscriptions drop events under load). The cursor moves on
@@ -29,6 +35,7 @@ export async function* followBlocks(options: FollowOptions): AsyncGenerator<Foll
   let head = 0n;
   let next: bigint | undefined;
   let reachable = true;
+  let early = 0;
   while (!signal.aborted) {
     try {
       if (next === undefined || next > head) head = (await client.status()).height;
@@ -43,9 +50,14 @@ export async function* followBlocks(options: FollowOptions): AsyncGenerator<Foll
       yield block;
       cursor.save(next);
       next += 1n;
+      early = 0;
     } catch (error) {
       if (signal.aborted) return;
       if (!isKaratError(error, "chain_unavailable", "rpc_error")) throw error;
+      if (isBeingCommitted(error) && ++early <= MAX_EARLY) {
+        await sleep(Math.min(pollMs, EARLY_MS), undefined, { signal }).catch(() => undefined);
+        continue;
+      }
       if (reachable) log.warn({ error: error.message, next }, "The chain does not answer; waiting for it.");
       reachable = false;
       await sleep(Math.max(pollMs, 1_000), undefined, { signal }).catch(() => undefined);
