@@ -152,6 +152,11 @@ describe("generate", () => {
     expect(tokenized.json.prompt_hash).toBe(start.prompt_hash);
   });
 
+  it("gives the same lines when nobody reads before the end", async () => {
+    const [streamed, whole] = [await generate(url, GENERATE), await generate(url, { ...GENERATE, stream: false })];
+    expect(whole).toEqual(streamed);
+  });
+
   it("tells a stop sequence from a stop token and from the length", async () => {
     const greedy = { ...GENERATE, sampling: { ...GENERATE.sampling, temperatureMicros: 0 } };
     const { end } = await generate(url, greedy);
@@ -181,6 +186,7 @@ describe("generate", () => {
       [{ seed: "00" }, "seed"],
       [{ inference_id: undefined }, "inference_id"],
       [{ top_logprobs: 21 }, "top_logprobs"],
+      [{ stream: "no" }, "stream"],
       [{ sampling: { ...GENERATE.sampling, topK: 65 } }, "topK"],
       [{ prompt: "both" }, "prompt"],
     ] as const) {

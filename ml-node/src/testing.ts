@@ -11,6 +11,7 @@ export interface GenerateBody {
   sampling: SamplingParams;
   seed: string;
   inference_id: string;
+  stream?: boolean;
   top_logprobs?: number;
 }
 

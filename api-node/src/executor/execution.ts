@@ -323,6 +323,7 @@ export class Execution {
     const { authorization, inferenceId, sanitized, prefix } = this.#checked;
     return {
       ...(prefix.length > 0 ? { prefix_token_ids: prefix } : {}),
+      ...(this.#request.stream === false ? { stream: false } : {}),
       model: authorization.model,
       ...answerable(sanitized),
       max_tokens: authorization.maxOutputTokens,

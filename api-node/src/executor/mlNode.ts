@@ -48,6 +48,8 @@ export interface GenerateBody {
   readonly seed: string;
   readonly inference_id: string;
   readonly top_logprobs: number;
+  /** False: tokens may come several at a time. */
+  readonly stream?: boolean;
   /** Tokens of the answer that are there already. */
   readonly prefix_token_ids?: readonly number[];
 }

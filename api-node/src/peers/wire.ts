@@ -22,6 +22,7 @@ const requestBody = z.object({
     .max(64),
   prefix: z.array(z.int().min(0)).max(MAX_PREFIX).optional(),
   prefix_signature: base64.optional(),
+  stream: z.boolean().optional(),
 });
 
 export function encodeExecuteRequest(request: ExecuteRequest): string {
@@ -35,6 +36,7 @@ export function encodeExecuteRequest(request: ExecuteRequest): string {
       reason,
       ...(busySignature ? { busy_signature: toBase64(busySignature) } : {}),
     })),
+    ...(request.stream === false ? { stream: false } : {}),
     ...(request.prefix ? { prefix: request.prefix } : {}),
     ...(request.prefixSignature ? { prefix_signature: toBase64(request.prefixSignature) } : {}),
   });
@@ -42,9 +44,10 @@ export function encodeExecuteRequest(request: ExecuteRequest): string {
 
 /** Throws KaratError `invalid_request` naming the field. */
 export function decodeExecuteRequest(body: unknown): ExecuteRequest {
-  const { skips, prefix, prefix_signature: prefixSignature, ...rest } = parse(requestBody, body);
+  const { skips, prefix, prefix_signature: prefixSignature, stream, ...rest } = parse(requestBody, body);
   return {
     ...rest,
+    ...(stream === false ? { stream } : {}),
     ...(prefix ? { prefix } : {}),
     ...(prefixSignature ? { prefixSignature } : {}),
     skips: skips.map(({ attempt, reason, busy_signature: busySignature }) => ({

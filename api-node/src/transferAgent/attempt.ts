@@ -75,6 +75,7 @@ export class Attempt {
       request: order.request.canonical,
       attempt,
       skips,
+      stream: order.request.stream,
       ...(prefix ? { prefix, prefixSignature: options.signPart(this.inferenceId) } : {}),
       ...(executor.own ? { opened: openedOf(order) } : {}),
     };

@@ -57,6 +57,24 @@ describe("an answer", () => {
     expect(me.records.map(({ kind }) => kind).sort()).toEqual(["delivery", "finish", "start"]);
   });
 
+  test("that is not streamed may have its tokens told several at a time, by its own ML node and a peer's", async () => {
+    const me = await network.join();
+    const peer = await network.join();
+    for (const stream of [true, false]) {
+      const before = [me, peer].map(({ ml }) => ml.begun);
+      const both = () => [me, peer].every(({ ml }, i) => ml.begun > before[i]!);
+      for (let tries = 0; tries < 100 && !both(); tries++) {
+        const answer = await fetch(`${me.url}/v1/chat/completions`, {
+          method: "POST",
+          headers: { authorization: `Bearer ${network.apiKey}` },
+          body: JSON.stringify({ ...question, stream }),
+        });
+        expect(await answer.text()).toContain(stream ? "[DONE]" : "Hello world");
+      }
+      for (const { ml } of [me, peer]) expect(ml.bodies.at(-1)?.stream).toBe(stream ? undefined : false);
+    }
+  });
+
   test("streams from a peer, with usage and the receipt on the last event", async () => {
     const me = await network.join({ refuse: { status: 429, code: "overloaded" } });
     const peer = await network.join();

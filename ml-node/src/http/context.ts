@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { Logger } from "@karat/common";
 import { KaratError } from "@karat/common";
 import type { ArtifactCoding, Profile } from "@karat/rules";
@@ -39,7 +40,7 @@ export function requestSignal(context: NodeContext, response: Response): AbortSi
 }
 
 /** Writes a piece of a stream and waits while the reader is slow. */
-export async function write(response: Response, piece: string): Promise<void> {
+export async function write(response: ServerResponse, piece: string): Promise<void> {
   if (response.destroyed || response.write(piece)) return;
   await new Promise<void>((resolve) => {
     const done = (): void => {

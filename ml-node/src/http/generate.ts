@@ -1,13 +1,20 @@
-/** POST /karat/v1/generate: newline-delimited JSON, `start` once the engine has taken the job, a `token` each, then `end` or `error`. */
+/**
+ * POST /karat/v1/generate: newline-delimited JSON, `start` once the engine has taken the job, a `token` each, then `end` or `error`. With
+ * `stream: false` tokens may wait for others, up to 50 ms.
+ */
 import { toBase64, toHex, utf8 } from "@karat/common";
 import { openAiError } from "@karat/common/openai";
 import { sha256 } from "@karat/rules";
 import type { Request, Response } from "express";
 import { answer } from "../service/answer.ts";
 import { buildArtifact, promptHash } from "../service/artifact.ts";
-import { idsField, integerField, readKaratRequest, record } from "../service/requests.ts";
-import { bodyOf, type NodeContext, requestSignal, requireModel, write } from "./context.ts";
+import { booleanField, idsField, integerField, readKaratRequest, record } from "../service/requests.ts";
+import { bodyOf, type NodeContext, requestSignal, requireModel } from "./context.ts";
+import { LineWriter } from "./lineWriter.ts";
 import { AnswerMeter } from "./meter.ts";
+
+/** Longest that a token of an answer that nobody reads yet waits for the next. */
+const LUMP_MS = 50;
 
 export async function generate(context: NodeContext, request: Request, response: Response): Promise<void> {
   const asked = readKaratRequest(bodyOf(request));
@@ -20,14 +27,14 @@ export async function generate(context: NodeContext, request: Request, response:
     { ...asked, prefixIds, topLogprobs, recordTop: context.artifact.k, earlyStart: true },
     requestSignal(context, response),
   );
-  const line = (payload: unknown): Promise<void> => write(response, `${JSON.stringify(payload)}\n`);
+  const lines = new LineWriter(response, booleanField(record(bodyOf(request)), "stream", true) ? 0 : LUMP_MS);
   try {
     for await (const event of events) {
       meter.observe(event);
       switch (event.type) {
         case "start":
           response.status(200).set({ "content-type": "application/x-ndjson", "cache-control": "no-store" });
-          await line({
+          await lines.write({
             type: "start",
             prompt_tokens: event.promptIds.length,
             prompt_hash: toHex(promptHash(event.promptIds)),
@@ -36,11 +43,11 @@ export async function generate(context: NodeContext, request: Request, response:
           });
           break;
         case "token":
-          await line({ type: "token", ...event.token });
+          await lines.hold({ type: "token", ...event.token });
           break;
         case "end": {
           const { artifact, root } = buildArtifact(context.artifact, event, asked);
-          await line({
+          await lines.write({
             type: "end",
             finish_reason: event.finishReason,
             usage: { prompt_tokens: event.promptIds.length, completion_tokens: event.tokenIds.length },
@@ -56,7 +63,7 @@ export async function generate(context: NodeContext, request: Request, response:
   } catch (error) {
     if (!response.headersSent) throw error;
     context.logger.warn({ error: String(error) }, "an answer failed after it had begun");
-    await line({ type: "error", error: openAiError(error).body.error });
+    await lines.write({ type: "error", error: openAiError(error).body.error });
   }
   response.end();
 }

@@ -83,6 +83,13 @@ export function integerField(
   throw invalid(param, `must be an integer from ${least} to ${most}`);
 }
 
+/** A boolean field, or its default where it is absent. */
+export function booleanField(fields: Record<string, unknown>, param: string, otherwise: boolean): boolean {
+  const value = fields[param] ?? otherwise;
+  if (typeof value === "boolean") return value;
+  throw invalid(param, "must be true or false");
+}
+
 /** Token ids, or none where the field is absent. */
 export function idsField(fields: Record<string, unknown>, param: string): readonly number[] {
   const value = fields[param] ?? [];
