@@ -12,6 +12,7 @@ import { modelRoutes } from "./network/models.ts";
 import type { PayloadSink } from "./payloads/payload.ts";
 import { PeerAuthentication } from "./peers/authentication.ts";
 import { executeRoute } from "./peers/executeRoute.ts";
+import { KeptConnections } from "./peers/keptConnections.ts";
 import { EXECUTE_PATH, RemoteExecutors } from "./peers/remoteExecutor.ts";
 import type { RecordSink } from "./records/record.ts";
 import { type ListeningServer, listen, type Route } from "./server.ts";
@@ -39,6 +40,8 @@ export interface ApiNodeOptions {
   readonly limits?: LimitOptions;
   readonly receipts?: ReceiptTimeoutOptions;
   readonly hedges?: HedgeOptions;
+  /** How long a whole answer waits for its transfer agent to close the connection on which it was given. */
+  readonly wordMs?: number;
 }
 
 export interface ApiNodeModules {
@@ -77,6 +80,7 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     log,
   });
   const peers = new RemoteExecutors(authentication);
+  const connections = new KeptConnections(options.wordMs ?? 2_000);
   const limits = new ClientLimits(options.limits);
   const observer = observeInferences(metrics);
   metrics.gauge("karat_requests_running", "Client requests in progress.", () => limits.running);
@@ -112,7 +116,7 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     ["POST /v1/responses", (request, response) => agent.handle("responses", request, response)],
     ["POST /v1/chat/completions", (request, response) => agent.handle("chat", request, response)],
     ["POST /v1/completions", (request, response) => agent.handle("text", request, response)],
-    [`POST ${EXECUTE_PATH}`, executeRoute(authentication, own)],
+    [`POST ${EXECUTE_PATH}`, executeRoute(authentication, own, connections)],
   ]);
   const created = Math.floor(Date.now() / 1_000);
   const app = createApp(
@@ -124,6 +128,7 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     port: server.port,
     limits,
     close: async (withinMs = 0) => {
+      connections.close();
       await server.close(withinMs);
       await peers.close();
     },

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { prefixOf, signMessage } from "@karat/client";
 import { isKaratError, KaratError, type Logger, signDigest, toHex } from "@karat/common";
 import { inference, sign } from "@karat/proto";
@@ -58,6 +57,8 @@ export class Execution {
   #promisedTokens = 0;
   #deadlineHeight = 0n;
   #recorded = false;
+  /** The answer is complete. */
+  #whole = false;
 
   constructor(modules: ExecutionModules, checked: CheckedRequest, request: ExecuteRequest, signal: AbortSignal) {
     this.#modules = modules;
@@ -109,8 +110,12 @@ export class Execution {
     }
   }
 
-  /** Records what there is when the transfer agent left before the end. */
-  async close(): Promise<void> {
+  /**
+   * Records what there is when the transfer agent left before the end. Of a whole answer, the records are sent at once when the transfer agent
+   * has taken it, and not before its own would be there when it has not: it may have called this executor off and taken another.
+   */
+  close(taken: () => Promise<boolean>): void {
+    if (this.#whole) void this.#sendWhenTaken(taken);
     if (this.#recorded || this.#tokens.length === 0) return;
     const { authorization, inferenceId } = this.#checked;
     this.#record(
@@ -127,12 +132,18 @@ export class Execution {
     );
   }
 
+  async #sendWhenTaken(taken: () => Promise<boolean>): Promise<void> {
+    if (!(await taken())) return;
+    const { inferenceId } = this.#checked;
+    this.#modules.records.hasten("start", inferenceId);
+    this.#modules.records.hasten("finish", inferenceId);
+  }
+
   async *#answer(lease: Lease): AsyncGenerator<readonly ExecuteLine[]> {
     for await (const batch of lease.node.generate(this.#body(), this.#signal)) {
       const lines: ExecuteLine[] = [];
       try {
         for (const next of batch) {
-          if (next.type === "end") await this.#stillWanted();
           const line = this.#translate(next, lease.model);
           if (line) lines.push(line);
           if (line?.type === "end") break;
@@ -147,16 +158,6 @@ export class Execution {
     throw new KaratError("ml_unreachable", "The ML node ended its answer early.");
   }
 
-  /**
-   * Sees whether the transfer agent has gone before a whole answer is recorded as its own: a process that stood still, or was busy, may
-   * have an answer in one piece while the word that calls it off waits in the same turn. Throws where it has.
-   */
-  async #stillWanted(): Promise<void> {
-    await setImmediate();
-    await setImmediate();
-    this.#signal.throwIfAborted();
-  }
-
   #translate(line: MlLine, model: MlModel): ReceiptLine | TokenLine | EndLine | undefined {
     switch (line.type) {
       case "start":
@@ -165,7 +166,7 @@ export class Execution {
         this.#receipt = this.#promise(line.prompt_tokens);
         return this.#receipt;
       case "token": {
-        if (this.#tokens.push(line) === 1) this.#recordStart(this.#patience());
+        if (this.#tokens.push(line) === 1) this.#recordStart();
         const { authorization, sanitized, prefix } = this.#checked;
         if (prefix.length + this.#tokens.length > authorization.maxOutputTokens) {
           throw new KaratError("engine_failed", "The ML node gave more tokens than were asked for.");
@@ -185,6 +186,7 @@ export class Execution {
     const answer = recordedAnswer(line, this.#start!.prompt_hash);
     this.#modules.ml.learnCoding(model, answer.artifact, answer.tokenIds.length);
     const statement = this.#record(answer);
+    this.#whole = true;
     return {
       type: "end",
       finish_reason: line.finish_reason,
@@ -249,15 +251,13 @@ export class Execution {
     const record = finishRecord(this.#origin(), answer);
     const statement = statementWithRoot(view.chainId, record);
     this.#recorded = true;
-    // A whole answer takes its start along.
-    const wait = answer.finishReason === "cancelled" ? this.#patience() : 0n;
-    this.#recordStart(wait);
+    if (this.#tokens.length === 0) this.#recordStart();
     records.add({
       kind: "finish",
       inferenceId,
       record: encodeForChain(record, authorization.recording, view.params().maxInlineBytes),
       deadlineHeight: this.#deadlineHeight,
-      ...(wait > 0n && { notBefore: view.height() + wait }),
+      notBefore: this.#notBefore(),
     });
     const request = { hash: authorization.requestHash, canonical: this.#request.request };
     void payloads.put(...finishPayloads(request, statement.root, record));
@@ -270,27 +270,35 @@ export class Execution {
     return { inferenceId, executor, receiptPromptTokens: this.#promisedTokens, prefixTokenIds };
   }
 
+  /** Last height at which the chain takes the start. A part is behind an order that began in time. */
+  get #startDeadline(): bigint {
+    const { anchorHeight } = this.#checked.authorization;
+    return this.#request.prefix ? this.#deadlineHeight : anchorHeight + this.#modules.view.params().maxAnchorAge;
+  }
+
   /**
-   * Blocks that a start without a whole answer waits: half of the time it has. The transfer agent, which may have called this executor off and
-   * taken another, records it within a third, and its word has to come first also where its records are held up for a while.
+   * What the transfer agent has not taken waits half of the time that a start has. The transfer agent, which may have called this executor off
+   * and taken another, records it within a third, and its word has to come first also where its records are held up for a while. What began
+   * late waits less: a quarter of that time stays for the way to the chain.
    */
-  #patience(): bigint {
-    return this.#modules.view.params().maxAnchorAge / 2n;
+  #notBefore(): bigint {
+    const { view } = this.#modules;
+    const { maxAnchorAge } = view.params();
+    const height = view.height();
+    const patient = height + maxAnchorAge / 2n;
+    const latest = this.#startDeadline - maxAnchorAge / 4n;
+    return latest < height ? height : latest < patient ? latest : patient;
   }
 
   /** The start that this executor has promised: recorded by itself, so that its transaction stands for its signature. */
-  #recordStart(afterBlocks: bigint): void {
-    const { records, view } = this.#modules;
-    const { inferenceId, authorization } = this.#checked;
-    records.add({
+  #recordStart(): void {
+    const { inferenceId } = this.#checked;
+    this.#modules.records.add({
       kind: "start",
       inferenceId,
       record: this.#startRecord(),
-      // A part is behind an order that began in time.
-      deadlineHeight: this.#request.prefix
-        ? this.#deadlineHeight
-        : authorization.anchorHeight + view.params().maxAnchorAge,
-      ...(afterBlocks > 0n && { notBefore: view.height() + afterBlocks }),
+      deadlineHeight: this.#startDeadline,
+      notBefore: this.#notBefore(),
     });
   }
 

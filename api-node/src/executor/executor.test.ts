@@ -92,9 +92,8 @@ describe("an executor", () => {
     const receipt = sign.Receipt.decode(Buffer.from(String(lines[0]?.receipt), "base64"));
     expect(receipt).toMatchObject({ attempt: 0, executor: executor.identity.operator, deadlineHeight: 160n });
     const [start, finish] = executor.records;
-    // The finish takes it along; two blocks after the first token it would have gone alone.
-    expect(start).toMatchObject({ kind: "start", deadlineHeight: 119n });
-    expect(start!.notBefore).toBeUndefined();
+    // Half of the time that a start has, should the transfer agent close the connection now.
+    expect(start).toMatchObject({ kind: "start", deadlineHeight: 119n, notBefore: 110n });
     expect(finish).toMatchObject({ kind: "finish", deadlineHeight: 160n });
     const record = inference.FinishRecord.decode(finish!.record);
     expect(Buffer.from(record.output).toString()).toBe("Hello world");

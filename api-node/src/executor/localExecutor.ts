@@ -21,14 +21,19 @@ export class LocalExecutor implements Executor {
   }
 
   execute(request: ExecuteRequest, signal: AbortSignal): AsyncIterable<readonly ExecuteLine[]> {
-    return this.executeFor(this.#modules.identity.operator, request, signal);
+    // Within this process, who calls it off has done so by the time that nobody reads on.
+    return this.executeFor(this.#modules.identity.operator, request, signal, async () => !signal.aborted);
   }
 
-  /** `sender` is the transfer agent, as its signed request proved. */
+  /**
+   * `sender` is the transfer agent, as its signed request proved. `taken` is asked when the last line was read or nobody reads on: whether the
+   * transfer agent has not called this executor off; it may be some time before that is certain.
+   */
   async *executeFor(
     sender: string,
     request: ExecuteRequest,
     signal: AbortSignal,
+    taken: () => Promise<boolean>,
   ): AsyncGenerator<readonly ExecuteLine[]> {
     const { view, identity, executed, log } = this.#modules;
     let claimed: Uint8Array | undefined;
@@ -49,7 +54,7 @@ export class LocalExecutor implements Executor {
       try {
         yield* run.lines();
       } finally {
-        await run.close();
+        run.close(taken);
         if (run.recorded) hold.begun();
         if (run.promised) claimed = undefined; // executed: the id stays taken
         hold.release();

@@ -4,6 +4,7 @@ import { readBody } from "@karat/common/http";
 import type { LocalExecutor } from "../executor/localExecutor.ts";
 import { clientSignal, sendError, write } from "../transferAgent/httpAnswer.ts";
 import type { PeerAuthentication } from "./authentication.ts";
+import type { KeptConnections } from "./keptConnections.ts";
 import { EXECUTE_PATH } from "./remoteExecutor.ts";
 import { decodeExecuteRequest, encodeExecuteLine } from "./wire.ts";
 
@@ -11,15 +12,22 @@ import { decodeExecuteRequest, encodeExecuteLine } from "./wire.ts";
 const MAX_BODY_BYTES = 10 * 1024 * 1024;
 
 /** `POST /karat/v1/execute` of a peer: a receipt, then the answer as it is made. */
-export function executeRoute(authentication: PeerAuthentication, executor: LocalExecutor) {
+export function executeRoute(
+  authentication: PeerAuthentication,
+  executor: LocalExecutor,
+  connections: KeptConnections,
+) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const signal = clientSignal(response);
+    const { socket } = request;
+    connections.used(socket);
+    const taken = (): Promise<boolean> => connections.kept(socket);
     try {
       const body = await readBody(request, MAX_BODY_BYTES);
       const { headers } = request;
       const sender = await authentication.sender({ headers, method: "POST", path: request.url ?? EXECUTE_PATH, body });
       const asked = decodeExecuteRequest(parseJson(body));
-      for await (const lines of executor.executeFor(sender, asked, signal)) {
+      for await (const lines of executor.executeFor(sender, asked, signal, taken)) {
         if (!response.headersSent) {
           response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
         }

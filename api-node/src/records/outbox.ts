@@ -1,7 +1,7 @@
 import { KaratError } from "@karat/common";
 import type { Database } from "lmdb";
 import type { NodeDatabase } from "../storage/database.ts";
-import { type NewRecord, type RecordSink, recordKey } from "./record.ts";
+import { type NewRecord, type RecordKind, type RecordSink, recordKey } from "./record.ts";
 
 /** The transaction that carries a record, and its place among the records there. */
 export interface CarryingTx {
@@ -72,6 +72,19 @@ export class Outbox implements RecordSink {
     if (!entry) return;
     void this.#database.log([{ database: OUTBOX, key, value: entry }]);
     if (!this.#held.has(key)) this.#database.now();
+    this.#tell();
+  }
+
+  hasten(kind: RecordKind, inferenceId: Uint8Array): void {
+    const key = recordKey(kind, inferenceId);
+    const entry = this.get(key);
+    const pending = this.#pending.get(key);
+    if (!entry || !pending || pending.notBefore === 0n || entry.tx) return;
+    pending.notBefore = 0n;
+    pending.awaits = undefined;
+    const { awaits: _before, ...rest } = entry;
+    const hastened = { ...rest, notBefore: 0n };
+    if (!this.#hold(key, hastened)) void this.#put(key, hastened);
     this.#tell();
   }
 

@@ -27,6 +27,11 @@ export interface NewRecord {
 export interface RecordSink {
   /** When it returns, the record survives this process, and whatever happens to the queue or the chain. */
   add(record: NewRecord): void;
+  /**
+   * A record that waits for its `notBefore` is sent at once. It is not written down: a process that ends before it is sent waits again. Nothing
+   * happens where there is none.
+   */
+  hasten(kind: RecordKind, inferenceId: Uint8Array): void;
 }
 
 /** A kind and an inference are one record: the key under which it is kept and never sent twice at once. */

@@ -318,6 +318,17 @@ describe("records", () => {
     expect(kept()).toBe(toHex(idOf(9)));
   });
 
+  test("that wait are sent at once when they are hastened", async () => {
+    const made = pipeline();
+    made.outbox.add({ ...start(1), notBefore: 1_000n });
+    made.outbox.add({ ...finish(1), notBefore: 1_000n });
+    made.outbox.hasten("start", idOf(1));
+    made.outbox.hasten("finish", idOf(1));
+    made.outbox.hasten("finish", idOf(2));
+    await settled(made);
+    expect(sender.recorded).toEqual([shortOf(keyOf("start", 1)), shortOf(keyOf("finish", 1))]);
+  });
+
   test("that may wait go out when their height comes, or with what makes them due", async () => {
     const made = pipeline();
     made.outbox.add({ ...start(1), notBefore: 102n });

@@ -6,7 +6,7 @@ import { MlPool } from "../executor/mlPool.ts";
 import type { NodeIdentity } from "../identity.ts";
 import { type ApiNode, type ApiNodeOptions, createApiNode } from "../node.ts";
 import type { Payload } from "../payloads/payload.ts";
-import { type NewRecord, recordKey } from "../records/record.ts";
+import { type NewRecord, type RecordKind, recordKey } from "../records/record.ts";
 import { FakeMlNode, type MlScript } from "./fakeMlNode.ts";
 import { FakeView, newIdentity } from "./fakeView.ts";
 
@@ -59,6 +59,12 @@ export class TestNetwork {
       if (at < 0) records.push(record);
       else if ((record.notBefore ?? 0n) < (records[at]!.notBefore ?? 0n)) records[at] = record;
     };
+    const hasten = (kind: RecordKind, inferenceId: Uint8Array): void => {
+      const key = recordKey(kind, inferenceId);
+      const at = records.findIndex((record) => recordKey(record.kind, record.inferenceId) === key);
+      const { notBefore: _, ...rest } = records[at] ?? {};
+      if (at >= 0) records[at] = rest as NewRecord;
+    };
     const payloads: Payload[] = [];
     const node = await createApiNode(
       { host: "127.0.0.1", port: 0, idleMs: 5_000, ...options },
@@ -66,7 +72,7 @@ export class TestNetwork {
         identity,
         view: this.view,
         ml: pool,
-        records: { add },
+        records: { add, hasten },
         payloads: { put: async (...items) => void payloads.push(...items) },
         executed,
         metrics,

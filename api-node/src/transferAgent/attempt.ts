@@ -137,10 +137,11 @@ export class Attempt {
     return line;
   }
 
+  /** What has come while this process stood still is read before it counts as late: timers are first when it goes on. */
   async #batch(timeoutMs: number): Promise<readonly ExecuteLine[] | "timeout" | "ended"> {
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<"timeout">((resolve) => {
-      timer = setTimeout(resolve, timeoutMs, "timeout");
+      timer = setTimeout(() => setImmediate(resolve, "timeout"), timeoutMs);
     });
     try {
       const next = await Promise.race([this.#batches.next(), timeout]);

@@ -201,7 +201,8 @@ export class Contest {
     if (!waiting || this.#running.size === MOST_AT_ONCE) return await Promise.race(outcomes);
     let timer: NodeJS.Timeout | undefined;
     const due = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), Math.max(0, waiting.hedgeAtMs - performance.now()));
+      const inMs = Math.max(0, waiting.hedgeAtMs - performance.now());
+      timer = setTimeout(() => setImmediate(resolve, undefined), inMs); // what has come is read first
     });
     const event = await Promise.race([...outcomes, due]);
     clearTimeout(timer);
