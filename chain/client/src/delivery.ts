@@ -23,7 +23,7 @@ export interface ReceivedPart {
 }
 
 /** One of `karat.parts` of an answer. */
-interface ListedPart {
+export interface ListedPart {
   readonly attempt: number;
   readonly behind_tokens: number;
   /** Hex. */

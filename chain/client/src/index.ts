@@ -16,3 +16,4 @@ export {
   TxSender,
   type TxSenderOptions,
 } from "./txSender.ts";
+export { type VerifiedFetchOptions, verifiedFetch } from "./verifiedFetch.ts";
