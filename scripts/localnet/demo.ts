@@ -1,6 +1,7 @@
 /** `demo cheat`: a fresh network, one participant that cheats, and the records that convict it. */
 import { rmSync } from "node:fs";
 import { type CheatOutcome, runCheat } from "./lib/cheat.ts";
+import { takeDemoFolder } from "./lib/demoFolder.ts";
 import { freePortBase } from "./lib/layout.ts";
 import { Network } from "./lib/network.ts";
 import { readOptions, UsageError } from "./lib/options.ts";
@@ -43,9 +44,7 @@ async function once(
   attack: Attack,
   report: (line: string) => void,
 ): Promise<CheatOutcome> {
-  const earlier = Network.open(options.dir);
-  await earlier?.stop();
-  rmSync(options.dir, { recursive: true, force: true });
+  await takeDemoFolder(options.dir);
   const portBase = options.flags["port-base"] ? options.portBase : await freePortBase(options.participants);
   const network = await Network.create({ ...options, portBase });
   try {

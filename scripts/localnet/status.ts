@@ -9,6 +9,7 @@ await runScript(async () => {
   const network = Network.open(options.dir);
   if (!network) throw new UsageError(`no network in ${options.dir}; start one with scripts/localnet/up`);
   const { plan, processes } = network;
+  const alive = processes.filter((ref) => ref.alive).length;
   const running = processes.length > 0 && processes.every((ref) => ref.alive);
   if (!running) process.exitCode = 3;
   if (options.json) {
@@ -38,7 +39,9 @@ await runScript(async () => {
       }),
     );
   }
-  print(`${plan.chainId} (${plan.engine}) in ${options.dir}: ${running ? "running" : "not running"}`);
+  print(
+    `${plan.chainId} (${plan.engine}) in ${options.dir}: ${running ? "running" : alive === 0 ? "not running" : `${alive} of ${processes.length} processes run, up starts the rest`}`,
+  );
   for (const { name, pid, alive, log } of processes)
     print(`  ${alive ? "●" : "○"} ${name.padEnd(10)} pid ${String(pid).padEnd(7)} ${log}`);
 });
