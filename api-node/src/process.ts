@@ -7,7 +7,7 @@ import { adminRoutes } from "./admin/app.ts";
 import { FollowingView } from "./chain/followingView.ts";
 import type { Config } from "./config.ts";
 import { ExecutedIds, type IdStore } from "./executor/executedIds.ts";
-import { type MlNodeConfig, MlPool } from "./executor/mlPool.ts";
+import { type MlNodeConfig, MlPool, plainUrl } from "./executor/mlPool.ts";
 import type { NodeIdentity } from "./identity.ts";
 import { createApp } from "./network/app.ts";
 import { chainRoutes } from "./network/chainRoutes.ts";
@@ -65,7 +65,7 @@ export async function startNode(
   const given = config.mlUrls.map((url) => ({
     url,
     ...(config.mlToken === undefined ? {} : { token: config.mlToken }),
-    enabled: kept.find((node) => node.url === url)?.enabled ?? true,
+    enabled: kept.find((node) => plainUrl(node.url) === plainUrl(url))?.enabled ?? true,
   }));
   for (const node of [...given, ...kept]) await ml.add(node);
   const keepMlNodes = async (): Promise<void> => {

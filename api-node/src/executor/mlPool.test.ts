@@ -78,3 +78,14 @@ test("work goes to the least loaded node that may have it, and never beyond what
 
 const modelOf = async (server: FakeMlNode): Promise<{ models: { capacity: number }[] }> =>
   (await fetch(`${server.url}/karat/v1/models`)).json() as Promise<{ models: { capacity: number }[] }>;
+
+test("a node named once more with a slash at its end had twice its capacity", async () => {
+  const pool = new MlPool({ log: silentLogger, idleMs: 1_000 });
+  const { url } = servers[0]!;
+  await pool.add({ url });
+  await pool.add({ url: `${url}/` });
+  expect(pool.states().map((state) => state.url)).toEqual([url]);
+  await pool.remove(`${url}/`);
+  expect(pool.states()).toEqual([]);
+  await pool.close();
+});

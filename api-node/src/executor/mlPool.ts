@@ -48,6 +48,9 @@ export interface Lease {
 const DEFAULT_CODING: ArtifactCoding = { step: "1/128", k: 5 };
 const MAX_NODES = 256;
 
+/** A node's URL written in one way only: one with a slash at its end is no second node with a capacity of its own. */
+export const plainUrl = (url: string): string => (URL.canParse(url) ? new URL(url).href.replace(/\/$/, "") : url);
+
 /** The ML nodes of this participant: what they serve, which of them answer, and which is least loaded. */
 export class MlPool {
   readonly #options: Required<MlPoolOptions>;
@@ -78,11 +81,12 @@ export class MlPool {
     await Promise.all([...this.#members.values(), ...this.#leaving].map(({ node }) => node.close()));
   }
 
-  /** Adds a node and checks it once. Throws `invalid_request` when the URL is none or the list is full. */
-  async add(config: MlNodeConfig): Promise<void> {
-    if (!URL.canParse(config.url) || !/^https?:/.test(config.url) || this.#members.size >= MAX_NODES) {
+  /** Adds a node and checks it once; one that is there stays. Throws `invalid_request` when the URL is none or the list is full. */
+  async add(given: MlNodeConfig): Promise<void> {
+    if (!URL.canParse(given.url) || !/^https?:/.test(given.url) || this.#members.size >= MAX_NODES) {
       throw new KaratError("invalid_request", "Not the URL of an ML node, or too many nodes.", { param: "url" });
     }
+    const config = { ...given, url: plainUrl(given.url) };
     if (this.#members.has(config.url)) return;
     const node = new MlNode({ ...config, idleMs: this.#options.idleMs });
     const member: Member = {
@@ -101,7 +105,7 @@ export class MlPool {
   /** It gets no more work; what runs on it ends first. */
   async remove(url: string): Promise<void> {
     const member = this.#required(url);
-    this.#members.delete(url);
+    this.#members.delete(member.config.url);
     this.#leaving.add(member);
     await this.#leave(member);
   }
@@ -182,7 +186,7 @@ export class MlPool {
   }
 
   #required(url: string): Member {
-    const member = this.#members.get(url);
+    const member = this.#members.get(plainUrl(url));
     if (!member) throw new KaratError("not_found", "There is no ML node with this URL.", { url });
     return member;
   }

@@ -20,7 +20,7 @@ import type { AnteDeps } from "./ante.ts";
 import { APP_VERSION, KaratApp } from "./karatApp.ts";
 import type { Context, MessageHandler, Module, QueryHandler, ValidatorUpdate } from "./module.ts";
 import { createRouter, type Router } from "./router.ts";
-import { nodeService } from "./services/node.ts";
+import { configService, nodeService } from "./services/node.ts";
 import { type StakingValidator, stakingService } from "./services/staking.ts";
 import { txService } from "./services/tx.ts";
 import type { SnapshotService } from "./snapshots.ts";
@@ -143,7 +143,10 @@ export function composeModules(program: Program = PROGRAM): Composition {
     },
     genesisValidators: (ctx) => epochs.validators(ctx),
     upgrades: { keeper: upgrades, program },
-    services: stakingService({ validators: (ctx) => stakingValidators(ctx, participants, epochs, slashing) }),
+    services: {
+      ...stakingService({ validators: (ctx) => stakingValidators(ctx, participants, epochs, slashing) }),
+      ...configService((ctx) => params.get(ctx).minGasPriceMicros),
+    },
   };
 }
 

@@ -69,6 +69,7 @@ export interface RpcStatus {
   readonly sync_info: {
     readonly latest_block_height: string;
     readonly earliest_block_height: string;
+    readonly latest_app_hash: string;
     readonly catching_up: boolean;
   };
 }

@@ -1,6 +1,6 @@
 /**
- * `cosmos.tx.v1beta1.Service/GetTx` and `GetTxsEvent` as ABCI queries. An application does not keep its transactions, the
- * engine behind it does: these two are answered from the engine's RPC, over both engines alike.
+ * `cosmos.tx.v1beta1.Service/GetTx` and `GetTxsEvent` as ABCI queries, and what `nodeQueries.ts` has. An application does not keep
+ * its transactions, the engine behind it does: these are answered from the engine's RPC, over both engines alike.
  */
 import { fromBase64, isKaratError, type Logger, messageOf, toHex } from "@karat/common";
 import { TxResponse } from "cosmjs-types/cosmos/base/abci/v1beta1/abci";
@@ -16,6 +16,7 @@ import { type RequestQuery, ResponseQuery } from "cosmjs-types/tendermint/abci/t
 import { SDK } from "../app/errors.ts";
 import type { Application } from "../engine/abci.ts";
 import type { RpcTx } from "../engine/rpcTypes.ts";
+import { NODE_QUERIES } from "./nodeQueries.ts";
 import type { NodeRpc } from "./nodeRpc.ts";
 import { blockTime, blockTimes, findTx, searchTxs } from "./txIndex.ts";
 
@@ -28,6 +29,7 @@ const SERVICE = "/cosmos.tx.v1beta1.Service";
 const QUERIES: Readonly<Record<string, Answering>> = {
   [`${SERVICE}/GetTx`]: getTx,
   [`${SERVICE}/GetTxsEvent`]: getTxsEvent,
+  ...NODE_QUERIES,
 };
 
 /**

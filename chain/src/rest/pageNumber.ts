@@ -15,7 +15,13 @@ export function pageNumber(input: Input): { page: bigint; limit: bigint } {
     const page = input.queryU64("page");
     return { page: page === 0n ? 1n : page, limit };
   }
-  const offset = input.queryU64("pagination.offset");
+  return pageOf({ offset: input.queryU64("pagination.offset"), limit });
+}
+
+/** The same of a `PageRequest`; its limit is as large as the RPC allows where it names none. */
+export function pageOf(asked: { offset: bigint; limit: bigint }): { page: bigint; limit: bigint } {
+  const { offset } = asked;
+  const limit = asked.limit === 0n || asked.limit > MAX_PER_PAGE ? MAX_PER_PAGE : asked.limit;
   if (offset % limit !== 0n) throw invalidArgument(`pagination.offset is a multiple of the page's size, ${limit}`);
   return { page: offset / limit + 1n, limit };
 }

@@ -1,13 +1,19 @@
 import { StargateClient } from "@cosmjs/stargate";
 import { Comet38Client, connectComet } from "@cosmjs/tendermint-rpc";
 import { DENOM, toBase64, utf8 } from "@karat/common";
+import { ConfigResponse, StatusResponse } from "cosmjs-types/cosmos/base/node/v1beta1/query";
+import { PageRequest } from "cosmjs-types/cosmos/base/query/v1beta1/pagination";
 import {
   GetLatestBlockRequest,
   GetLatestBlockResponse,
+  GetLatestValidatorSetRequest,
+  GetLatestValidatorSetResponse,
   GetNodeInfoRequest,
   GetNodeInfoResponse,
   GetSyncingRequest,
   GetSyncingResponse,
+  GetValidatorSetByHeightRequest,
+  GetValidatorSetByHeightResponse,
 } from "cosmjs-types/cosmos/base/tendermint/v1beta1/query";
 import { PubKey } from "cosmjs-types/cosmos/crypto/ed25519/keys";
 import { expect } from "vitest";
@@ -73,6 +79,40 @@ export const nodeChecks: Checks = (_, check) => {
       GetSyncingRequest.encode({}).finish(),
     );
     expect(GetSyncingResponse.decode(value).syncing).toBe(false);
+  });
+  check("tendermint service: validator sets, the latest and of a height", async ({ query, comet }) => {
+    const service = "/cosmos.base.tendermint.v1beta1.Service";
+    const latest = await query.queryAbci(
+      `${service}/GetLatestValidatorSet`,
+      GetLatestValidatorSetRequest.encode({}).finish(),
+    );
+    const { validators, pagination } = GetLatestValidatorSetResponse.decode(latest.value);
+    const known = (await comet.validatorsAll()).validators;
+    expect([validators.length, pagination?.total]).toEqual([known.length, BigInt(known.length)]);
+    expect(validators.map(({ votingPower }) => votingPower)).toEqual(known.map((each) => each.votingPower));
+    const key = PubKey.encode({ key: known[0]!.pubkey!.data }).finish();
+    expect([validators[0]!.pubKey?.value, validators[0]!.address]).toEqual([
+      key,
+      expect.stringMatching(/^karatvalcons1/),
+    ]);
+    const first = await query.queryAbci(
+      `${service}/GetValidatorSetByHeight`,
+      GetValidatorSetByHeightRequest.encode({ height: 1n }).finish(),
+    );
+    expect(GetValidatorSetByHeightResponse.decode(first.value).blockHeight).toBe(1n);
+    const page = GetLatestValidatorSetRequest.encode({
+      pagination: PageRequest.fromPartial({ offset: 1n, limit: 2n }),
+    });
+    const uneven = await failureOf(query.queryAbci(`${service}/GetLatestValidatorSet`, page.finish()));
+    expect(uneven.message).toContain("multiple of the page");
+  });
+  check("node service: the least gas price, and the heights that it has", async ({ query }) => {
+    const service = "/cosmos.base.node.v1beta1.Service";
+    const config = await query.queryAbci(`${service}/Config`, new Uint8Array());
+    expect(ConfigResponse.decode(config.value).minimumGasPrice).toMatch(/^\d+\.\d{6}ukarat$/);
+    const status = StatusResponse.decode((await query.queryAbci(`${service}/Status`, new Uint8Array())).value);
+    expect(status.height).toBeGreaterThanOrEqual(status.earliestStoreHeight);
+    expect(status.appHash).toHaveLength(32);
   });
 };
 

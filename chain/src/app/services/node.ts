@@ -1,10 +1,12 @@
+import { DENOM } from "@karat/common";
+import { ConfigResponse } from "cosmjs-types/cosmos/base/node/v1beta1/query";
 import {
   GetLatestBlockResponse,
   GetNodeInfoResponse,
   GetSyncingResponse,
 } from "cosmjs-types/cosmos/base/tendermint/v1beta1/query";
 import { ChainError, SDK } from "../errors.ts";
-import type { QueryHandler } from "../module.ts";
+import type { Context, QueryHandler } from "../module.ts";
 
 export interface NodeServiceDeps {
   /** Empty before the genesis. */
@@ -35,4 +37,20 @@ export function nodeService({ chainId, version }: NodeServiceDeps): Record<strin
 
     [`${service}/GetSyncing`]: () => GetSyncingResponse.encode({ syncing: false }).finish(),
   };
+}
+
+/** cosmos.base.node.v1beta1.Service/Config: the least gas price, by which wallets set their fees. */
+export function configService(minGasPriceMicros: (ctx: Context) => bigint): Record<string, QueryHandler> {
+  return {
+    "/cosmos.base.node.v1beta1.Service/Config": (ctx) =>
+      ConfigResponse.encode(
+        ConfigResponse.fromPartial({ minimumGasPrice: gasPriceText(minGasPriceMicros(ctx)) }),
+      ).finish(),
+  };
+}
+
+/** `25000` as `0.025000ukarat`. */
+export function gasPriceText(micros: bigint): string {
+  const digits = micros.toString().padStart(7, "0");
+  return `${digits.slice(0, -6)}.${digits.slice(-6)}${DENOM}`;
 }

@@ -1,7 +1,8 @@
 /** cosmos.base.tendermint and cosmos.base.node: the node, its blocks and validator sets. */
-import { DENOM, fromHex, toBase64 } from "@karat/common";
+import { fromHex, toBase64 } from "@karat/common";
 import { params } from "@karat/proto";
 import { GetNodeInfoRequest, GetNodeInfoResponse } from "cosmjs-types/cosmos/base/tendermint/v1beta1/query";
+import { gasPriceText } from "../../app/services/node.ts";
 import type { RpcBlock, RpcStatus, RpcValidators } from "../../engine/rpcTypes.ts";
 import { blockJson, validatorSetJson } from "../blocks.ts";
 import type { Input } from "../input.ts";
@@ -73,16 +74,10 @@ export const nodeRoutes = [
     request: params.QueryParamsRequest,
     response: params.QueryParamsResponse,
     body: ({ params }) => ({
-      minimum_gas_price: `${millionths(params?.minGasPriceMicros ?? 0n)}${DENOM}`,
+      minimum_gas_price: gasPriceText(params?.minGasPriceMicros ?? 0n),
       pruning_keep_recent: "",
       pruning_interval: "",
       halt_height: "0",
     }),
   }),
 ];
-
-/** `25000` as `0.025000`. */
-function millionths(micros: bigint): string {
-  const digits = micros.toString().padStart(7, "0");
-  return `${digits.slice(0, -6)}.${digits.slice(-6)}`;
-}
