@@ -2,7 +2,7 @@
 export interface NodeIdentity {
   /** Operator address of the participant; also the audience of requests between nodes. */
   readonly operator: string;
-  /** The node key (warm): signs receipts, requests between nodes and protocol transactions. */
+  /** The node key (warm): signs receipts and protocol transactions, and authenticates requests between nodes. */
   readonly privateKey: Uint8Array;
   readonly publicKey: Uint8Array;
 }

@@ -8,6 +8,7 @@ export {
   publicKeyOf,
   secp256k1Build,
   sha256,
+  sharedSecret,
   signDigest,
   verifySignature,
 } from "./secp256k1/index.ts";

@@ -1,6 +1,6 @@
 import { prefixOf, signMessage } from "@karat/client";
 import { isKaratError, KaratError, type Logger, signDigest, toHex } from "@karat/common";
-import { inference, sign } from "@karat/proto";
+import { encodeSigned, inference, sign } from "@karat/proto";
 import { type ArtifactCoding, constraintOf, samplingSeed } from "@karat/rules";
 import type { ChainView } from "../chain/view.ts";
 import type { NodeIdentity } from "../identity.ts";
@@ -40,6 +40,8 @@ const REQUEST_FAULTS = [
   "invalid_sampling",
   "unsupported_constraint",
 ];
+
+const NONE = new Uint8Array();
 
 /** One execution, from the checked request to its finish record. */
 export class Execution {
@@ -214,18 +216,17 @@ export class Execution {
     }
     this.#promisedTokens = count;
     this.#deadlineHeight = view.height() + view.params().inferenceDeadline;
-    const { bytes, signature } = signMessage(
-      "receipt",
-      {
-        chainId: view.chainId,
-        inferenceId,
-        attempt: this.#request.attempt,
-        executor: identity.operator,
-        promptTokens: count,
-        deadlineHeight: this.#deadlineHeight,
-      },
-      identity.privateKey,
-    );
+    const receipt = {
+      chainId: view.chainId,
+      inferenceId,
+      attempt: this.#request.attempt,
+      executor: identity.operator,
+      promptTokens: count,
+      deadlineHeight: this.#deadlineHeight,
+    };
+    // Where the transfer agent is this node, the start's transaction stands for the signature, whoever of the two makes it.
+    if (this.#request.opened) return { type: "receipt", receipt: encodeSigned("receipt", receipt), signature: NONE };
+    const { bytes, signature } = signMessage("receipt", receipt, identity.privateKey);
     return { type: "receipt", receipt: bytes, signature };
   }
 

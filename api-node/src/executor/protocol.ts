@@ -80,6 +80,11 @@ export type ExecuteLine =
   | EndLine
   | { readonly type: "error"; readonly error: ErrorObject };
 
+const LAST_LINES: ReadonlySet<string> = new Set<ExecuteLine["type"]>(["end", "busy", "error"]);
+
+/** Nothing comes behind it. */
+export const isLastLine = (line: ExecuteLine | undefined): boolean => line !== undefined && LAST_LINES.has(line.type);
+
 /**
  * An executor, in this process or behind a peer's URL. Gives as many lines at a time as have come. Never throws for what the executor or the network does wrong: that is an `error`
  * line (`unreachable` when nobody answers). Aborting the signal cancels the computation at the next token.

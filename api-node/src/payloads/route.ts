@@ -13,7 +13,7 @@ export function payloadRoutes(store: PayloadStore, authentication: PeerAuthentic
   const router = Router();
   router.get("/karat/v1/payloads/:hash", async (request, response) => {
     const { headers, method, originalUrl: path } = request;
-    const sender = await authentication.sender({ headers, method, path, body: new Uint8Array() });
+    const sender = authentication.sender({ headers, method, path, body: new Uint8Array() });
     const { hash } = request.params;
     if (!/^[0-9a-f]{64}$/.test(hash)) {
       throw new KaratError("invalid_request", "hash: must be 32 bytes in lower-case hex", { param: "hash" });

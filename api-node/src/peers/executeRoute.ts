@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { KaratError } from "@karat/common";
 import { readBody } from "@karat/common/http";
 import type { LocalExecutor } from "../executor/localExecutor.ts";
+import { isLastLine } from "../executor/protocol.ts";
 import { clientSignal, sendError, write } from "../transferAgent/httpAnswer.ts";
 import type { PeerAuthentication } from "./authentication.ts";
 import type { KeptConnections } from "./keptConnections.ts";
@@ -25,16 +26,19 @@ export function executeRoute(
     try {
       const body = await readBody(request, MAX_BODY_BYTES);
       const { headers } = request;
-      const sender = await authentication.sender({ headers, method: "POST", path: request.url ?? EXECUTE_PATH, body });
+      const sender = authentication.sender({ headers, method: "POST", path: request.url ?? EXECUTE_PATH, body });
       const asked = decodeExecuteRequest(parseJson(body));
       for await (const lines of executor.executeFor(sender, asked, signal, taken)) {
         if (!response.headersSent) {
           response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
         }
-        await write(response, lines.map(encodeExecuteLine).join(""), signal);
+        const text = lines.map(encodeExecuteLine).join("");
+        // With its last line the answer is over: the end of the reply goes in the same piece.
+        if (isLastLine(lines.at(-1))) response.end(text);
+        else await write(response, text, signal);
         if (signal.aborted) break;
       }
-      response.end();
+      if (!response.writableEnded) response.end();
     } catch (error) {
       if (signal.aborted) return;
       if (response.headersSent) response.destroy();

@@ -2,7 +2,7 @@ import { isKaratError, KaratError, messageOf, utf8 } from "@karat/common";
 import { Pool } from "undici";
 import { z } from "zod";
 import type { Candidate } from "../chain/candidates.ts";
-import type { ExecuteLine, ExecuteRequest, Executor } from "../executor/protocol.ts";
+import { type ExecuteLine, type ExecuteRequest, type Executor, isLastLine } from "../executor/protocol.ts";
 import { JsonLines } from "../http/jsonLines.ts";
 import type { PeerAuthentication } from "./authentication.ts";
 import { decodeExecuteLine, encodeExecuteRequest } from "./wire.ts";
@@ -63,9 +63,8 @@ export class RemoteExecutors {
       }
       for (;;) {
         const batch = (await lines.read()).map(decodeExecuteLine);
-        const type = batch.at(-1)?.type;
-        if (type === undefined) return;
-        complete = type === "end" || type === "busy" || type === "error";
+        if (batch.length === 0) return;
+        complete = isLastLine(batch.at(-1));
         yield batch;
       }
     } catch (error) {

@@ -49,6 +49,14 @@ test("near the end of the deposit they are counted", async () => {
   expect(me.ml.begun).toBe(1);
 });
 
+test("near the end of the client's tokens per minute they are counted", async () => {
+  const me = await network.join({}, { limits: { tokensPerMinute: 100 } });
+  await ask(me, "Say hello.");
+  expect(me.ml.counted).toBe(0);
+  await ask(me, "Say hello.");
+  expect(me.ml.counted).toBe(1);
+});
+
 test("a template longer than is reckoned for one is found by the executor, and then they are counted", async () => {
   const me = await network.join({ templateTokens: 300 });
   await network.join({ templateTokens: 300 });

@@ -103,8 +103,7 @@ export class TransferAgent {
           } else if (event.type === "tokens") {
             await this.#send(exchange, event.tokens.map(format.token).join(""));
           } else {
-            await this.#send(exchange, format.closing(event.answer, event.karat));
-            response.end();
+            response.end(format.closing(event.answer, event.karat));
           }
         }
       } catch (error) {
@@ -175,7 +174,8 @@ export class TransferAgent {
   }
 
   /** `exactly`: the prompt is counted. */
-  async #order({ key, request, terms, visit, response }: Exchange, exactly: boolean): Promise<Order> {
+  async #order(exchange: Exchange, exactly: boolean): Promise<Order> {
+    const { key, request, terms, visit, response } = exchange;
     const order = await placeOrder(this.#modules, key, request, terms, exactly);
     const { maxInputTokens, maxOutputTokens } = order.authorization.message;
     try {
@@ -183,6 +183,8 @@ export class TransferAgent {
       return order;
     } catch (error) {
       order.hold.release();
+      // So many bytes would be too much; so many tokens may not be.
+      if (!order.counted && isKaratError(error, "rate_limit_exceeded")) return await this.#order(exchange, true);
       throw error;
     } finally {
       this.#showLimits(key.address, response);

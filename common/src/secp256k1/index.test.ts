@@ -6,11 +6,20 @@ import {
   newPrivateKey,
   publicKeyOf,
   sha256,
+  sharedSecret,
   signDigest,
   verifySignature,
 } from "../index.ts";
 
 const digest = sha256(new TextEncoder().encode("karat"));
+
+test("two keys share the secret that noble gives them, from either side", () => {
+  const [mine, theirs] = [newPrivateKey(), newPrivateKey()];
+  const secret = sharedSecret(mine, publicKeyOf(theirs));
+  expect(secret).toEqual(sharedSecret(theirs, publicKeyOf(mine)));
+  expect(secret).toEqual(secp256k1.getSharedSecret(mine, publicKeyOf(theirs)).subarray(1));
+  expect(() => sharedSecret(mine, new Uint8Array(33))).toThrow();
+});
 
 test("signs and verifies as noble does, with the same public key", () => {
   const key = newPrivateKey();

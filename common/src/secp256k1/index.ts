@@ -1,5 +1,5 @@
 /** secp256k1 by libsecp256k1. Signatures are 64 bytes r‖s with low s; keys are 33-byte compressed points. */
-import { hash, randomBytes } from "node:crypto";
+import { createECDH, hash, randomBytes } from "node:crypto";
 import type { Secp256k1 } from "./implementation.ts";
 import { selectSecp256k1 } from "./select.ts";
 
@@ -38,6 +38,16 @@ export function signDigest(digest: Uint8Array, privateKey: Uint8Array): Uint8Arr
 export function publicKeyOf(privateKey: Uint8Array): Uint8Array {
   if (privateKey.length !== 32) throw new RangeError("a private key has 32 bytes");
   return library.publicKeyOf(privateKey);
+}
+
+/**
+ * The secret that two key pairs have in common: the x coordinate of one's point times the other's scalar (ECDH), 32 bytes. Not uniform: derive
+ * keys from it. Throws for what is no key.
+ */
+export function sharedSecret(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
+  const own = createECDH("secp256k1");
+  own.setPrivateKey(privateKey);
+  return Uint8Array.from(own.computeSecret(publicKey));
 }
 
 export function isPublicKey(bytes: Uint8Array): boolean {

@@ -47,7 +47,7 @@ export async function generate(context: NodeContext, request: Request, response:
           break;
         case "end": {
           const { artifact, root } = buildArtifact(context.artifact, event, asked);
-          await lines.write({
+          lines.end({
             type: "end",
             finish_reason: event.finishReason,
             usage: { prompt_tokens: event.promptIds.length, completion_tokens: event.tokenIds.length },
@@ -62,8 +62,8 @@ export async function generate(context: NodeContext, request: Request, response:
     }
   } catch (error) {
     if (!response.headersSent) throw error;
+    if (response.writableEnded) return;
     context.logger.warn({ error: String(error) }, "an answer failed after it had begun");
-    await lines.write({ type: "error", error: openAiError(error).body.error });
+    lines.end({ type: "error", error: openAiError(error).body.error });
   }
-  response.end();
 }

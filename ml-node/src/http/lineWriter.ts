@@ -22,6 +22,11 @@ export class LineWriter {
     await write(this.#response, lines);
   }
 
+  /** The last line, with the end of the reply. */
+  end(line: object): void {
+    this.#response.end(`${this.#held}${JSON.stringify(line)}\n`);
+  }
+
   /** A line that can wait for the next one, when the last write was a moment ago. */
   async hold(line: object): Promise<void> {
     if (performance.now() - this.#writtenMs >= this.#lumpMs) await this.write(line);

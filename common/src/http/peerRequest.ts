@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { fromBase64, toBase64, toHex } from "../bytes.ts";
 import { KaratError } from "../errors.ts";
@@ -9,7 +9,7 @@ import type { ReplayGuard } from "./replayGuard.ts";
 export const CLOCK_WINDOW_MS = 30_000;
 const NONCE_BYTES = 16;
 
-/** What is signed of a request between nodes, beside the domain and the chain id that the signer adds. */
+/** What is authenticated of a request between nodes, beside the domain and the chain id that `PeerMac` adds. */
 export interface PeerFields {
   /** Operator addresses. */
   readonly sender: string;
@@ -23,55 +23,54 @@ export interface PeerFields {
   readonly nonce: Uint8Array;
 }
 
-/** Returns the signature over the canonical encoding of the fields. */
-export type SignPeer = (fields: PeerFields) => Uint8Array;
-/** True iff `signature` over the fields is by the node key registered for `fields.sender`. */
-export type VerifyPeer = (fields: PeerFields, signature: Uint8Array) => boolean | Promise<boolean>;
+/** The 32-byte code over the canonical encoding of the fields that only sender and audience can make; undefined where one of them is not known. */
+export type PeerMac = (fields: PeerFields) => Uint8Array | undefined;
 
-export interface SignRequestOptions extends Pick<PeerFields, "sender" | "audience" | "method" | "path"> {
+export interface SealRequestOptions extends Pick<PeerFields, "sender" | "audience" | "method" | "path"> {
   readonly body: Uint8Array;
-  readonly sign: SignPeer;
+  readonly mac: PeerMac;
   readonly nowMs?: number;
 }
 
-/** The headers that make a request one of `sender` to `audience`, and to nobody else, once. */
-export function signRequest(options: SignRequestOptions): Record<string, string> {
-  const { sender, audience, method, path, body, sign } = options;
+/** The headers that make a request one of `sender` to `audience`, and to nobody else, once. Throws KaratError `peer_unauthorized` where one is not known. */
+export function sealRequest(options: SealRequestOptions): Record<string, string> {
+  const { sender, audience, method, path, body, mac } = options;
   const timeMs = BigInt(options.nowMs ?? Date.now());
   const nonce = Uint8Array.from(randomBytes(NONCE_BYTES));
-  const signature = sign({ sender, audience, method, path, bodyHash: sha256(body), timeMs, nonce });
+  const code = mac({ sender, audience, method, path, bodyHash: sha256(body), timeMs, nonce });
+  if (!code) throw unauthorized("audience");
   return {
     "x-karat-sender": sender,
     "x-karat-audience": audience,
     "x-karat-time": String(timeMs),
     "x-karat-nonce": toHex(nonce),
-    "x-karat-signature": toBase64(signature),
+    "x-karat-mac": toBase64(code),
   };
 }
 
-export interface VerifyRequestOptions {
+export interface OpenRequestOptions {
   readonly headers: IncomingHttpHeaders;
   readonly method: string;
   readonly path: string;
   readonly body: Uint8Array;
   /** The receiver's own operator address. */
   readonly audience: string;
-  readonly verify: VerifyPeer;
+  readonly mac: PeerMac;
   readonly guard: ReplayGuard;
   readonly nowMs?: number;
 }
 
 /**
  * The operator address that sent a request. Throws KaratError `peer_unauthorized` (data.reason) on missing or malformed headers, another
- * audience, a clock too far away or a wrong signature; `peer_replayed` and `peer_overloaded` as the guard does.
+ * audience, a clock too far away or a wrong code; `peer_replayed` and `peer_overloaded` as the guard does.
  */
-export async function verifyRequest(options: VerifyRequestOptions): Promise<string> {
-  const { headers, method, path, body, audience, verify, guard } = options;
+export function openRequest(options: OpenRequestOptions): string {
+  const { headers, method, path, body, audience, mac, guard } = options;
   const nowMs = options.nowMs ?? Date.now();
   const sender = header(headers, "x-karat-sender", /^[a-z0-9]{1,90}$/);
   const time = header(headers, "x-karat-time", /^\d{1,15}$/);
   const nonce = header(headers, "x-karat-nonce", /^[0-9a-f]{32}$/);
-  const signature = header(headers, "x-karat-signature", /^[A-Za-z0-9+/]{86}==$/);
+  const code = header(headers, "x-karat-mac", /^[A-Za-z0-9+/]{43}=$/);
   if (headers["x-karat-audience"] !== audience) throw unauthorized("audience");
   if (Math.abs(Number(time) - nowMs) > CLOCK_WINDOW_MS) throw unauthorized("clock");
   const fields: PeerFields = {
@@ -83,7 +82,8 @@ export async function verifyRequest(options: VerifyRequestOptions): Promise<stri
     timeMs: BigInt(time),
     nonce: Uint8Array.from(Buffer.from(nonce, "hex")),
   };
-  if (!(await verify(fields, fromBase64(signature)))) throw unauthorized("signature");
+  const expected = mac(fields);
+  if (!expected || !timingSafeEqual(expected, fromBase64(code))) throw unauthorized("mac");
   guard.use(sender, nonce, nowMs);
   return sender;
 }
