@@ -10,10 +10,10 @@ import {
   DEFAULT_SAMPLING,
   decodeArtifact,
   encodeArtifact,
-  isRuleError,
   positionValues,
   verifyArtifactProof,
 } from "./index.ts";
+import { refused } from "./testing/refused.ts";
 
 const VOCABULARY = 500;
 const HALF_STEP = { "1/16": 1 / 32, "1/32": 1 / 64, "1/64": 1 / 128, "1/128": 1 / 256 };
@@ -29,16 +29,6 @@ const artifact = fc.record({
   step: fc.constantFrom(...ARTIFACT_STEPS),
   k: fc.integer({ min: 1, max: 20 }),
 });
-
-const refused = (run: () => unknown): boolean => {
-  try {
-    run();
-  } catch (error) {
-    if (isRuleError(error, "invalid_artifact")) return true;
-    throw error;
-  }
-  return false;
-};
 
 describe("artifact coding", () => {
   test("keeps the rank of the chosen token, falling values, and each of them within half a step", () => {

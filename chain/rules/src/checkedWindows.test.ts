@@ -5,7 +5,6 @@ import {
   checkValuesWindow,
   drawnWindow,
   FAR_UNITS,
-  isRuleError,
   MAX_WINDOW_BYTES,
   openValues,
   secondLookDraw,
@@ -15,6 +14,7 @@ import {
   valuesRoot,
   valuesWindows,
 } from "./index.ts";
+import { refused } from "./testing/refused.ts";
 
 const CODING = { step: "1/128", k: 5 } as const;
 /** Falling by one nat from `first`, each moved by `off` nats. */
@@ -24,15 +24,6 @@ const at = (first: number, off = 0): ArtifactPosition => ({
 });
 const positions = (n: number, off: (i: number) => number = () => 0): ArtifactPosition[] =>
   Array.from({ length: n }, (_, i) => at(0.5 + (i % 7) / 10, off(i)));
-const refused = (run: () => unknown): boolean => {
-  try {
-    run();
-  } catch (error) {
-    if (isRuleError(error, "invalid_artifact")) return true;
-    throw error;
-  }
-  return false;
-};
 
 describe("committed values", () => {
   test("open window by window, and nothing else opens", () => {
