@@ -23,12 +23,13 @@ export interface MidStream {
 export interface MidStreamOptions {
   readonly openai: OpenAI;
   readonly model: string;
-  readonly executor: string;
+  /** Operator address; of several, any. */
+  readonly executor: string | readonly string[];
   /** How many tokens the client has when it is in the middle. */
   readonly tokens?: number;
 }
 
-/** Asks until it is this executor that answers; then it is in the middle of its answer. */
+/** Asks until it is this executor that answers, or one of these; then it is in the middle of its answer. */
 export async function midStream({ openai, model, executor, tokens = 4 }: MidStreamOptions): Promise<MidStream> {
   for (let tries = 0; tries < 100; tries++) {
     const leave = new AbortController();
@@ -39,7 +40,8 @@ export async function midStream({ openai, model, executor, tokens = 4 }: MidStre
     const events = data[Symbol.asyncIterator]();
     let text = "";
     let read = 0;
-    let done = response.headers.get("x-karat-executor") !== executor;
+    const asked = response.headers.get("x-karat-executor")!;
+    let done = ![executor].flat().includes(asked);
     while (!done && read < tokens) {
       const event = await events.next();
       done = event.done === true;
@@ -54,7 +56,7 @@ export async function midStream({ openai, model, executor, tokens = 4 }: MidStre
     }
     return {
       inferenceId,
-      executor,
+      executor: asked,
       async rest() {
         let karat: Parts | undefined;
         for (let event = await events.next(); !event.done; event = await events.next()) {
