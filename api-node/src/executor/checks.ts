@@ -1,6 +1,6 @@
-import { type ContinuedPart, continuationId, openAuthorization } from "@karat/client";
+import { type ContinuedPart, continuationId, openAuthorization, verifyBytes } from "@karat/client";
 import { isKaratError, KaratError, messageOf, verifySignature } from "@karat/common";
-import type { sign } from "@karat/proto";
+import { inference, sign } from "@karat/proto";
 import {
   canonicalJson,
   compareBytes,
@@ -67,6 +67,7 @@ export async function checkRequest(
   if (prefix && prefix.length >= authorization.maxOutputTokens) throw refuse("prefix");
   const inferenceId = partId({ chainId: view.chainId, orderId, attempt, prefix });
   if (prefix && !isSaidBy(view, sender, inferenceId, request.prefixSignature)) throw refuse("prefix_signature");
+  if (prefix && !isOrderStart(view, orderId, request)) throw refuse("order_start");
   return { authorization, orderId, inferenceId, prefix: prefix ?? [], sanitized, beacon, self };
 }
 
@@ -90,6 +91,25 @@ export function partId(
 function isSaidBy(view: ChainView, sender: string, id: Uint8Array, signature: Uint8Array | undefined): boolean {
   const key = view.participant(sender)?.nodeKey;
   return key !== undefined && signature !== undefined && verifySignature(id, signature, key);
+}
+
+/** Without the start of its order the chain takes no part: with the first executor's receipt, anybody who goes on can record it. */
+function isOrderStart(view: ChainView, orderId: Uint8Array, { authorization, orderStart }: ExecuteRequest): boolean {
+  if (orderStart === undefined) return false;
+  try {
+    const start = inference.StartRecord.decode(orderStart);
+    const { inferenceId, executor } = sign.Receipt.decode(start.receipt);
+    const key = view.participant(executor)?.nodeKey;
+    return (
+      start.prefix === undefined &&
+      compareBytes(start.authorization, authorization) === 0 &&
+      compareBytes(inferenceId, orderId) === 0 &&
+      key !== undefined &&
+      verifyBytes(start.receipt, start.receiptSignature, key)
+    );
+  } catch {
+    return false; // not decodable
+  }
 }
 
 /** The request as an object, when its text is canonical and exactly what the client authorized. */

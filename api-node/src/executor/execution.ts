@@ -271,10 +271,12 @@ export class Execution {
     return { inferenceId, executor, receiptPromptTokens: this.#promisedTokens, prefixTokenIds };
   }
 
-  /** Last height at which the chain takes the start. A part is behind an order that began in time. */
+  /** Last height at which the chain takes the start of the order, and that of what this executor gives: a part is behind an order that began in time. */
+  get #orderDeadline(): bigint {
+    return this.#checked.authorization.anchorHeight + this.#modules.view.params().maxAnchorAge;
+  }
   get #startDeadline(): bigint {
-    const { anchorHeight } = this.#checked.authorization;
-    return this.#request.prefix ? this.#deadlineHeight : anchorHeight + this.#modules.view.params().maxAnchorAge;
+    return this.#request.prefix ? this.#deadlineHeight : this.#orderDeadline;
   }
 
   /**
@@ -282,24 +284,33 @@ export class Execution {
    * and taken another, records it within a third, and its word has to come first also where its records are held up for a while. What began
    * late waits less: a quarter of that time stays for the way to the chain.
    */
-  #notBefore(): bigint {
+  #notBefore(deadline = this.#startDeadline): bigint {
     const { view } = this.#modules;
     const { maxAnchorAge } = view.params();
     const height = view.height();
     const patient = height + maxAnchorAge / 2n;
-    const latest = this.#startDeadline - maxAnchorAge / 4n;
+    const latest = deadline - maxAnchorAge / 4n;
     return latest < height ? height : latest < patient ? latest : patient;
   }
 
   /** The start that this executor has promised: recorded by itself, so that its transaction stands for its signature. */
   #recordStart(): void {
-    const { inferenceId } = this.#checked;
-    this.#modules.records.add({
+    const { inferenceId, orderId } = this.#checked;
+    const { records, view } = this.#modules;
+    const deadlineHeight = this.#startDeadline;
+    const notBefore = this.#notBefore();
+    records.add({ kind: "start", inferenceId, record: this.#startRecord(), deadlineHeight, notBefore });
+    const { orderStart } = this.#request;
+    const orderDeadline = this.#orderDeadline;
+    if (!orderStart || view.height() > orderDeadline) return;
+    // The start of its order, should transfer agent and first executor be gone before it was on its way.
+    records.add({
       kind: "start",
-      inferenceId,
-      record: this.#startRecord(),
-      deadlineHeight: this.#startDeadline,
-      notBefore: this.#notBefore(),
+      inferenceId: orderId,
+      record: orderStart,
+      deadlineHeight: orderDeadline,
+      notBefore: this.#notBefore(orderDeadline),
+      awaits: "start",
     });
   }
 

@@ -54,7 +54,27 @@ function order(change: Partial<Terms> = {}, attempt = 0): ExecuteRequest & { id:
 /** The same order behind tokens of another, as its transfer agent says. */
 function behind(request: ExecuteRequest & { id: Uint8Array }, prefix: readonly number[]): ExecuteRequest {
   const part = continuationId({ chainId: TEST_CHAIN, orderId: request.id, attempt: request.attempt, prefix });
-  return { ...request, prefix, prefixSignature: signDigest(part, agent.identity.privateKey) };
+  const prefixSignature = signDigest(part, agent.identity.privateKey);
+  return { ...request, prefix, prefixSignature, orderStart: orderStart(request) };
+}
+
+/** What the transfer agent has of the one that began. */
+function orderStart({ authorization, signature, id }: ExecuteRequest & { id: Uint8Array }): Uint8Array {
+  const { bytes: receipt, signature: receiptSignature } = signMessage(
+    "receipt",
+    {
+      chainId: TEST_CHAIN,
+      inferenceId: id,
+      attempt: 0,
+      executor: agent.identity.operator,
+      promptTokens: 5,
+      deadlineHeight: 150n,
+    },
+    agent.identity.privateKey,
+  );
+  return inference.StartRecord.encode(
+    inference.StartRecord.fromPartial({ authorization, signature, receipt, receiptSignature }),
+  ).finish();
 }
 
 type Line = Record<string, unknown> & { type?: string; error?: { code: string } };
@@ -139,6 +159,18 @@ describe("an executor", () => {
     expect(executor.ml.begun).toBe(1);
   });
 
+  test("that goes on records the start of its order, too, should nobody else have", async () => {
+    const asked = order();
+    const part = behind(asked, [0, 1]);
+    await execute(part);
+    const starts = executor.records.filter(({ kind }) => kind === "start");
+    const [own, first] = starts;
+    expect(starts).toHaveLength(2);
+    expect(toHex(own!.inferenceId)).not.toBe(toHex(asked.id));
+    expect(first).toMatchObject({ inferenceId: asked.id, deadlineHeight: 119n, notBefore: 110n, awaits: "start" });
+    expect(toHex(first!.record)).toBe(toHex(part.orderStart!));
+  });
+
   test("that goes on needs no more of the deposit than to read: the rest is held for the order", async () => {
     network.view.fund(network.client, 110n);
     expect(codeOf(await execute(order()))).toBe("insufficient_deposit");
@@ -216,6 +248,24 @@ describe("an executor refuses", () => {
     [
       "to go on behind other tokens than it signed",
       () => ({ ...behind(order(), [0]), prefix: [1] }),
+      "invalid_authorization",
+    ],
+    [
+      "to go on without the start of the order, by which it could be paid",
+      () => {
+        const { orderStart: _, ...part } = behind(order(), [0]);
+        return part;
+      },
+      "invalid_authorization",
+    ],
+    [
+      "to go on with the start of another order",
+      () => ({ ...behind(order(), [0]), orderStart: orderStart(order()) }),
+      "invalid_authorization",
+    ],
+    [
+      "to go on with no start at all",
+      () => ({ ...behind(order(), [0]), orderStart: utf8("start") }),
       "invalid_authorization",
     ],
     ["a prompt longer than authorized", () => order({ maxInputTokens: 1 }), "context_length_exceeded"],

@@ -26,6 +26,8 @@ export interface ExecuteRequest {
   readonly prefix?: readonly number[];
   /** With it: the transfer agent's signature over the id of the part, by which the executor can record its start. */
   readonly prefixSignature?: Uint8Array;
+  /** With it: the encoded StartRecord of the order, under which the chain takes what goes on. Whoever goes on records it should nobody else. */
+  readonly orderStart?: Uint8Array;
   /** False: nobody reads the answer before it is whole, and tokens may come several at a time. */
   readonly stream?: boolean;
   /** Set by the transfer agent of the same process: what it has signed and hashed itself is not opened and hashed again. */

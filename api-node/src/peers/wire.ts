@@ -22,6 +22,7 @@ const requestBody = z.object({
     .max(64),
   prefix: z.array(z.int().min(0)).max(MAX_PREFIX).optional(),
   prefix_signature: base64.optional(),
+  order_start: base64.optional(),
   stream: z.boolean().optional(),
 });
 
@@ -39,17 +40,26 @@ export function encodeExecuteRequest(request: ExecuteRequest): string {
     ...(request.stream === false ? { stream: false } : {}),
     ...(request.prefix ? { prefix: request.prefix } : {}),
     ...(request.prefixSignature ? { prefix_signature: toBase64(request.prefixSignature) } : {}),
+    ...(request.orderStart ? { order_start: toBase64(request.orderStart) } : {}),
   });
 }
 
 /** Throws KaratError `invalid_request` naming the field. */
 export function decodeExecuteRequest(body: unknown): ExecuteRequest {
-  const { skips, prefix, prefix_signature: prefixSignature, stream, ...rest } = parse(requestBody, body);
+  const {
+    skips,
+    prefix,
+    prefix_signature: prefixSignature,
+    order_start: orderStart,
+    stream,
+    ...rest
+  } = parse(requestBody, body);
   return {
     ...rest,
     ...(stream === false ? { stream } : {}),
     ...(prefix ? { prefix } : {}),
     ...(prefixSignature ? { prefixSignature } : {}),
+    ...(orderStart ? { orderStart } : {}),
     skips: skips.map(({ attempt, reason, busy_signature: busySignature }) => ({
       attempt,
       reason,

@@ -32,6 +32,14 @@ export interface Promised {
 
 export type FirstLine = TokenLine | EndLine;
 
+/** Where an executor is to go on. */
+export interface Behind {
+  /** Ids of the tokens that the client has. */
+  readonly prefix: readonly number[];
+  /** Encoded StartRecord of the executor that began. */
+  readonly orderStart: Uint8Array;
+}
+
 export interface AttemptOptions {
   readonly chainId: string;
   readonly order: Order;
@@ -39,8 +47,8 @@ export interface AttemptOptions {
   readonly attempt: number;
   readonly skips: readonly SkippedAttempt[];
   readonly executor: Executor;
-  /** Ids of the tokens behind which it is to go on; undefined: it begins. */
-  readonly prefix: readonly number[] | undefined;
+  /** Undefined: it begins. */
+  readonly behind: Behind | undefined;
   /** Signs the id of what goes on behind them. */
   readonly signPart: (id: Uint8Array) => Uint8Array;
   /** Longest wait for anything after the receipt. */
@@ -67,9 +75,9 @@ export class Attempt {
   /** `signal` is the client's: when it goes, so does the executor's work. */
   constructor(options: AttemptOptions, signal: AbortSignal) {
     this.#options = options;
-    const { chainId, order, attempt, skips, executor, prefix } = options;
+    const { chainId, order, attempt, skips, executor, behind } = options;
     const { bytes, signature, inferenceId: orderId } = order.authorization;
-    this.inferenceId = partId({ chainId, orderId, attempt, prefix });
+    this.inferenceId = partId({ chainId, orderId, attempt, prefix: behind?.prefix });
     const request = {
       authorization: bytes,
       signature,
@@ -77,7 +85,7 @@ export class Attempt {
       attempt,
       skips,
       stream: order.request.stream,
-      ...(prefix ? { prefix, prefixSignature: options.signPart(this.inferenceId) } : {}),
+      ...(behind ? { ...behind, prefixSignature: options.signPart(this.inferenceId) } : {}),
       ...(executor.own ? { opened: openedOf(order) } : {}),
     };
     // Not `AbortSignal.any`, which costs several times as much.
@@ -179,7 +187,7 @@ export class Attempt {
 
   /** The receipt's content when it is signed by the executor and is about this attempt. */
   #openReceipt(line: ReceiptLine): sign.Receipt | undefined {
-    const { chainId, order, attempt, candidate, prefix, executor } = this.#options;
+    const { chainId, order, attempt, candidate, behind, executor } = this.#options;
     if (!executor.own && !verifyBytes(line.receipt, line.signature, candidate.member.nodeKey)) return undefined;
     const receipt = sign.Receipt.decode(line.receipt);
     const { message } = order.authorization;
@@ -188,7 +196,7 @@ export class Attempt {
       receipt.chainId === chainId &&
       receipt.attempt === attempt &&
       receipt.executor === candidate.member.operator &&
-      receipt.promptTokens <= message.maxInputTokens + (prefix?.length ?? 0) &&
+      receipt.promptTokens <= message.maxInputTokens + (behind?.prefix.length ?? 0) &&
       receipt.deadlineHeight > message.anchorHeight &&
       compareBytes(receipt.inferenceId, this.inferenceId) === 0;
     return fits ? receipt : undefined;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { KaratError } from "@karat/common";
 import type { Candidate } from "../chain/candidates.ts";
 import type { ErrorObject, SkippedAttempt } from "../executor/protocol.ts";
-import { Attempt, isPassed, type Passed, type Promised } from "./attempt.ts";
+import { Attempt, type Behind, isPassed, type Passed, type Promised } from "./attempt.ts";
 import type { DispatchModules } from "./dispatch.ts";
 import type { Order } from "./orders.ts";
 
@@ -52,7 +52,7 @@ export class Contest {
   #queue: number[];
   #asked = 0;
   /** Set when an answer broke off. */
-  #prefix: readonly number[] | undefined;
+  #behind: Behind | undefined;
   /** Places that were busy since then: they may have room a moment later. */
   #busy: number[] = [];
   #rounds = 0;
@@ -99,9 +99,9 @@ export class Contest {
   }
 
   /** The winner broke off: others go on behind the tokens that the client has, those behind it in the order first. */
-  goOn({ turn, candidate, attempt }: Winner, reason: string, prefix: readonly number[]): void {
+  goOn({ turn, candidate, attempt }: Winner, reason: string, behind: Behind): void {
     this.#broken.add(attempt);
-    this.#prefix = prefix;
+    this.#behind = behind;
     this.#busy = [];
     this.#rounds = 0;
     const places = [...this.#places.keys()].filter((place) => !this.#broken.has(place));
@@ -169,14 +169,14 @@ export class Contest {
       attempt,
       skips,
       idleMs,
-      prefix: this.#prefix,
+      behind: this.#behind,
       signPart,
     };
     const turn = new Attempt({ ...options, executor: executorOf(candidate) }, this.#signal);
     const askedMs = performance.now();
     const hedgeAtMs = this.#queue.length > 0 ? askedMs + timeouts.hedgeOf(executor) : Number.POSITIVE_INFINITY;
     // The last one that can go on with an answer is worth a wait: giving it up breaks the client's stream.
-    const last = this.#prefix !== undefined && this.#queue.length === 0;
+    const last = this.#behind !== undefined && this.#queue.length === 0;
     const outcome = turn
       .receipt(last ? timeouts.longest : timeouts.of(executor))
       .then((outcome) => ({ entrant, outcome }));
@@ -186,7 +186,7 @@ export class Contest {
 
   /** An answer that broke off is worth a wait: a fresh order could not go on with it. */
   async #askBusyAgain(): Promise<boolean> {
-    if (this.#prefix === undefined || this.#busy.length === 0 || this.#rounds === BUSY_ROUNDS) return false;
+    if (this.#behind === undefined || this.#busy.length === 0 || this.#rounds === BUSY_ROUNDS) return false;
     this.#rounds++;
     await sleep(this.#rounds * BUSY_PAUSE_MS, undefined, { signal: this.#signal }).catch(() => undefined);
     this.#queue = this.#busy;

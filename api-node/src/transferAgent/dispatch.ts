@@ -9,6 +9,7 @@ import type { HedgeBudget } from "./hedging.ts";
 import type { Order } from "./orders.ts";
 import { Pace } from "./pace.ts";
 import type { ReceiptTimeouts } from "./receiptTimeouts.ts";
+import { encodedStart } from "./records.ts";
 import { type Seam, seamOf } from "./seam.ts";
 
 /** Executors that give one answer between them, at most. */
@@ -136,7 +137,8 @@ export async function* dispatch(
         const begin = { prefixTokens: seam?.prefix.length ?? 0, held: told.cost };
         told.cost += partCost({ ...winner, order, begin }, next.prefix.length - begin.prefixTokens);
         seam = next;
-        contest.goOn(winner, `broke:${reason}`.slice(0, 64), seam.prefix);
+        const orderStart = encodedStart(order, told.parts[0]!);
+        contest.goOn(winner, `broke:${reason}`.slice(0, 64), { prefix: seam.prefix, orderStart });
       } finally {
         turn.close();
       }

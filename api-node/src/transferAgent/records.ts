@@ -15,27 +15,30 @@ import type { Order } from "./orders.ts";
  * some blocks later, and at once where more than one executor was asked: its word says which of them it was.
  */
 export function startRecord(view: ChainView, order: Order, begun: Begun): NewRecord {
-  const { bytes, signature, message } = order.authorization;
   const { inferenceId, prefix } = begun;
-  const full = message.recording === sign.RecordingMode.FULL && !prefix;
-  const record = inference.StartRecord.encode({
-    authorization: bytes,
-    signature: prefix ? NONE : signature,
-    receipt: begun.receipt.receipt,
-    receiptSignature: begun.receipt.signature,
-    skips: begun.skips.map(({ reason, busySignature }) => ({
-      reason,
-      busySignature: busySignature ?? new Uint8Array(),
-    })),
-    request: full ? utf8(order.request.canonical) : new Uint8Array(),
-    prefix: prefix && prefixOf(prefix),
-  }).finish();
   const { maxAnchorAge } = view.params();
-  const deadlineHeight = prefix ? begun.promise.deadlineHeight : message.anchorHeight + maxAnchorAge;
-  const start = { kind: "start" as const, inferenceId, record, deadlineHeight };
+  const deadlineHeight = prefix
+    ? begun.promise.deadlineHeight
+    : order.authorization.message.anchorHeight + maxAnchorAge;
+  const start = { kind: "start" as const, inferenceId, record: encodedStart(order, begun), deadlineHeight };
   return begun.contested
     ? { ...start, decides: true }
     : { ...start, notBefore: view.height() + maxAnchorAge / 3n, awaits: "start" };
+}
+
+/** The encoded StartRecord. */
+export function encodedStart(order: Order, { receipt, skips, prefix }: Begun): Uint8Array {
+  const { bytes, signature, message } = order.authorization;
+  const full = message.recording === sign.RecordingMode.FULL && !prefix;
+  return inference.StartRecord.encode({
+    authorization: bytes,
+    signature: prefix ? NONE : signature,
+    receipt: receipt.receipt,
+    receiptSignature: receipt.signature,
+    skips: skips.map(({ reason, busySignature }) => ({ reason, busySignature: busySignature ?? new Uint8Array() })),
+    request: full ? utf8(order.request.canonical) : new Uint8Array(),
+    prefix: prefix && prefixOf(prefix),
+  }).finish();
 }
 
 /**

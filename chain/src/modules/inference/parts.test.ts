@@ -94,6 +94,17 @@ describe("a part", () => {
     expect(network.chain.eventsOf("inference_start")).toHaveLength(2);
   });
 
+  test("is recorded by its executor with the start of its order, when transfer agent and first executor are gone", () => {
+    const order = network.request();
+    const part = partOf(network, order);
+    expect([order.executor, network.transferAgent]).not.toContain(part.executor);
+    expect(network.start([order.record, part.record], part.executor)).toEqual([0, 0]);
+    expect(finishPart(part, { completionTokens: MAX_OUTPUT - PREFIX, finishReason: FinishReason.LENGTH })).toBe(0);
+    network.block(60);
+    expect(network.record(order)?.status).toBe(Status.MISSED);
+    network.assertInvariants();
+  });
+
   test("is finished, delivered, checked and paid as any inference, and so is the one before it", () => {
     const order = ordered(GENEROUS);
     const part = goOn(order);

@@ -191,10 +191,12 @@ describe("is refused", () => {
     expect(network.start([record], executor)).toEqual([ERRORS.unknownTransferAgent.code]);
   });
 
-  test("a record by somebody who is neither transfer agent nor executor", () => {
+  test("a record by somebody else than the executor without its signed receipt", () => {
     const { record, executor } = network.request();
-    const stranger = network.operators.find((o) => o !== executor && o !== network.transferAgent)!;
-    expect(network.start([record], stranger)).toEqual([ERRORS.wrongSender.code]);
+    const another = network.operators.find((o) => o !== executor && o !== network.transferAgent)!;
+    const unsigned = { ...record, receiptSignature: new Uint8Array(64) };
+    expect(network.start([unsigned], another)).toEqual([ERRORS.invalidReceiptSignature.code]);
+    expect(network.start([record], another)).toEqual([0]);
   });
 
   test("what the deposit does not cover, also when part of it is on its way out", () => {

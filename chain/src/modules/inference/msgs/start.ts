@@ -29,7 +29,8 @@ interface Promised {
 
 /**
  * Locks the most a request can cost, for the executor that the draw names; of a part that goes on behind another, the rest. From that executor,
- * whose transaction stands for its signature under the receipt, or from the transfer agent with the signed receipt.
+ * whose transaction stands for its signature under the receipt, or from whoever has the signed receipt: the transfer agent, or an executor that goes on
+ * behind the one that gave it.
  */
 export function startOne(
   deps: InferenceDeps,
@@ -54,8 +55,9 @@ export function startOne(
     return;
   }
   const beacon = checkAnchor(reads, ctx, authorization.anchorHeight, prefix === undefined);
-  if (sender.operator !== authorization.transferAgent && sender.operator !== executor) {
-    throw new ChainError(ERRORS.wrongSender, "only the transfer agent or the executor records a start");
+  // The start of an order may come from whoever goes on behind it; what goes on is its own executor's, and the transfer agent's.
+  if (prefix && sender.operator !== authorization.transferAgent && sender.operator !== executor) {
+    throw new ChainError(ERRORS.wrongSender, "only the transfer agent or the executor records the start of a part");
   }
   const seam = prefix && openSeam(reads, ctx, opened, id, executor, prefix);
   const prefixTokens = prefix?.tokens ?? 0;
