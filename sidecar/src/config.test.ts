@@ -79,3 +79,14 @@ test("a second sidecar on the same data signed beside the first: it is refused",
   lock.release();
   rmSync(data, { recursive: true });
 });
+
+test("a setting that was left out was said to be of a wrong type", () => {
+  const problems = (): unknown => {
+    try {
+      return readConfig(good.slice(2), {});
+    } catch (error) {
+      return (error as { data: unknown }).data;
+    }
+  };
+  expect(problems()).toEqual({ problems: ["--rpc: is needed"] });
+});

@@ -41,6 +41,8 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Con
   const merged = Object.fromEntries(names.map((name) => [name, values[flag(name)] ?? env[variable(name)]]));
   const parsed = schema.safeParse(merged);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `--${flag(String(issue.path[0]))}: ${issue.message}`);
+  const problems = parsed.error.issues.map(({ path: [name], message }) => {
+    return `--${flag(String(name))}: ${merged[String(name)] === undefined ? "is needed" : message}`;
+  });
   throw new KaratError("invalid_config", `The sidecar cannot start: ${problems.join("; ")}.`, { problems });
 }
