@@ -1,4 +1,4 @@
-import { continuationId, receivedParts, verifyDelivery } from "@karat/client";
+import { continuationId, receivedParts, verifyBytes, verifyDelivery } from "@karat/client";
 import { fromBase64, fromHex, KaratError, publicKeyOf, toHex } from "@karat/common";
 import { inference, sign } from "@karat/proto";
 import { samplingSeed, sha256, tokensHash } from "@karat/rules";
@@ -165,6 +165,16 @@ describe("an executor that breaks off behind its first tokens", () => {
       if ((answer.karat.parts?.length ?? 0) > 1) continued++;
     }
     expect(continued).toBe(12);
+  });
+
+  test("is continued by a peer when it is the transfer agent's own, whose receipt nobody had signed", async () => {
+    const me = await network.join({ tokens: TOKENS, failAfter: 3 });
+    const other = await network.join({ tokens: TOKENS });
+    const { id, karat } = await untilBegunBy(me, me);
+    expect(karat.parts![1]!.executor).toBe(other.identity.operator);
+    const start = other.records.find(({ kind, inferenceId }) => kind === "start" && toHex(inferenceId) === id)!;
+    const { receipt, receiptSignature } = inference.StartRecord.decode(start.record);
+    expect(verifyBytes(receipt, receiptSignature, publicKeyOf(me.identity.privateKey))).toBe(true);
   });
 
   test("is on chain in two parts: the start of the order at once, the start, finish and delivery of what another gave", async () => {

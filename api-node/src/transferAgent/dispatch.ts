@@ -1,4 +1,4 @@
-import { KaratError, type Logger } from "@karat/common";
+import { KaratError, type Logger, sha256 } from "@karat/common";
 import type { sign } from "@karat/proto";
 import type { Candidate } from "../chain/candidates.ts";
 import type { Executor, ReceiptLine, SkippedAttempt, TokenLine } from "../executor/protocol.ts";
@@ -18,8 +18,8 @@ const MAX_PARTS = 4;
 export interface DispatchModules {
   /** The executor of a participant: this process's own, or the one behind a peer's URL. */
   readonly executorOf: (candidate: Candidate) => Executor;
-  /** This transfer agent's signature over the id of a part: its word that another is to go on. */
-  readonly signPart: (id: Uint8Array) => Uint8Array;
+  /** This node's signature over a digest: over the id of a part, it is its word that another is to go on. */
+  readonly signPart: (digest: Uint8Array) => Uint8Array;
   readonly timeouts: ReceiptTimeouts;
   readonly hedges: HedgeBudget;
   readonly log: Logger;
@@ -137,7 +137,7 @@ export async function* dispatch(
         const begin = { prefixTokens: seam?.prefix.length ?? 0, held: told.cost };
         told.cost += partCost({ ...winner, order, begin }, next.prefix.length - begin.prefixTokens);
         seam = next;
-        const orderStart = encodedStart(order, told.parts[0]!);
+        const orderStart = signedStart(modules, order, told.parts[0]!);
         contest.goOn(winner, `broke:${reason}`.slice(0, 64), { prefix: seam.prefix, orderStart });
       } finally {
         turn.close();
@@ -243,6 +243,13 @@ async function* relay(
   }
   yield end.event;
   return end.reason;
+}
+
+/** The start of an order for others to record. This node has signed no receipt to itself: now it does. */
+function signedStart({ signPart }: DispatchModules, order: Order, begun: Begun): Uint8Array {
+  const { receipt } = begun;
+  const signature = receipt.signature.length > 0 ? receipt.signature : signPart(sha256(receipt.receipt));
+  return encodedStart(order, { ...begun, receipt: { ...receipt, signature } });
 }
 
 function failed({ log }: DispatchModules, { candidate }: Begun, reason: string): KaratError {

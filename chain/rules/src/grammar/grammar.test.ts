@@ -96,6 +96,23 @@ describe("a grammar of a JSON schema", () => {
     );
   });
 
+  it("gives multiples of 1, 0.1, 0.01 … their digits behind the point, within bounds, too", () => {
+    const cases: [object, RegExp, (value: number) => boolean][] = [
+      [{ type: "number", multipleOf: 0.01 }, /^-?\d+(\.\d{1,2})?$/, () => true],
+      [{ type: "number", multipleOf: 0.1, minimum: -2, maximum: 3 }, /^-?\d(\.\d)?$/, (x) => x >= -2 && x <= 3],
+      [{ type: "number", multipleOf: 1, minimum: 5, maximum: 70 }, /^\d+$/, (x) => x >= 5 && x <= 70],
+      [{ type: "number", multipleOf: 0.001, exclusiveMinimum: 0, exclusiveMaximum: 1 }, /^0\.\d{1,3}$/, (x) => x > 0],
+      [{ type: "integer", multipleOf: 1 }, /^-?\d+$/, () => true],
+    ];
+    for (const [wanted, form, valid] of cases) {
+      for (let seed = 0; seed < 30; seed++) {
+        const { text } = walk(node(wanted), seed, 40);
+        expect(text).toMatch(form);
+        expect(valid(JSON.parse(text)), text).toBe(true);
+      }
+    }
+  });
+
   it("keeps the order of the properties and knows recursion", () => {
     const tree = {
       type: "object",
@@ -127,6 +144,8 @@ describe("a grammar of a JSON schema", () => {
       ["schema.items.format", { type: "array", items: { type: "string", format: "regex" } }],
       ["schema.uniqueItems", { type: "array", uniqueItems: true }],
       ["schema.multipleOf", { type: "number", multipleOf: 0.5 }],
+      ["schema.multipleOf", { type: "integer", multipleOf: 0.1 }],
+      ["schema.multipleOf", { type: "number", multipleOf: "1" }],
       ["schema.type", { type: "text" }],
       ["schema.$ref", { $ref: "#/$defs/gone" }],
       ["schema.enum", { enum: [] }],

@@ -4,7 +4,7 @@
  */
 import { byteClass, choice, EMPTY, type Node, oneOf, optional, repeat, sequence, text } from "./node.ts";
 
-const MOST_DIGITS = 15;
+export const MOST_DIGITS = 15;
 /** Levels of a value of which nothing is said. */
 const ANY_DEPTH = 8;
 
@@ -41,11 +41,14 @@ export const nothing = text("null");
 const digit = oneOf("0-9");
 const digits = (least: number, most: number): Node => (most === 0 ? EMPTY : repeat(digit, least, most));
 /** Never ends in zero, so it is never empty in value. */
-const fraction = sequence(text("."), digits(0, MOST_DIGITS - 1), oneOf("1-9"));
+const fraction = (most = MOST_DIGITS): Node => sequence(text("."), digits(0, most - 1), oneOf("1-9"));
 const magnitude = sequence(oneOf("1-9"), digits(0, MOST_DIGITS - 1));
 
 export const integer = choice(text("0"), sequence(optional(text("-")), magnitude));
-export const number = choice(integer, sequence(optional(text("-")), choice(text("0"), magnitude), fraction));
+/** Of at most so many digits behind the point. */
+export const decimal = (most = MOST_DIGITS): Node =>
+  most === 0 ? integer : choice(integer, sequence(optional(text("-")), choice(text("0"), magnitude), fraction(most)));
+export const number = decimal();
 
 const MOST = 10n ** BigInt(MOST_DIGITS) - 1n;
 
@@ -63,20 +66,24 @@ export function integersBetween(least: bigint, most: bigint): Node | undefined {
   return alternatives.length === 0 ? undefined : choice(...alternatives);
 }
 
-/** Numbers between two bounds; those with a fraction between two integers that are both within. Undefined where there are none. */
-export function numbersBetween(least: bigint, most: bigint): Node | undefined {
+/**
+ * Numbers between two bounds, of at most `digits` behind the point; those with a fraction between two integers that are both within.
+ * Undefined where there are none.
+ */
+export function numbersBetween(least: bigint, most: bigint, digits = MOST_DIGITS): Node | undefined {
   const alternatives = [integersBetween(least, most)];
+  if (digits === 0) return alternatives[0];
   const above = magnitudes(least > 0n ? least : 0n, most - 1n);
-  if (most > 0n && above) alternatives.push(sequence(above, fraction));
+  if (most > 0n && above) alternatives.push(sequence(above, fraction(digits)));
   const below = magnitudes(most < 0n ? -most : 0n, -least - 1n);
-  if (least < 0n && below) alternatives.push(sequence(text("-"), below, fraction));
+  if (least < 0n && below) alternatives.push(sequence(text("-"), below, fraction(digits)));
   const present = alternatives.filter((node) => node !== undefined);
   return present.length === 0 ? undefined : choice(...present);
 }
 
 /** The numbers strictly between an integer and the next. */
-export const fractionsAbove = (below: bigint): Node =>
-  below >= 0n ? sequence(text(String(below)), fraction) : sequence(text(`-${-below - 1n}`), fraction);
+export const fractionsAbove = (below: bigint, digits = MOST_DIGITS): Node =>
+  sequence(text(below >= 0n ? String(below) : `-${-below - 1n}`), fraction(digits));
 
 function magnitudes(least: bigint, asked: bigint): Node | undefined {
   const most = asked > MOST ? MOST : asked;

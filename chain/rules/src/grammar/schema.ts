@@ -148,10 +148,7 @@ class Compiler {
   }
 
   #number(fields: Fields, path: string, type: "integer" | "number"): Node {
-    const { multipleOf } = fields;
-    if (this.#options.strict && multipleOf !== undefined && !(type === "integer" && multipleOf === 1)) {
-      throw this.#refuse(`${path}.multipleOf`, "cannot be enforced");
-    }
+    const digits = this.#digits(fields, path, type);
     const bound = (key: string): number | undefined => {
       const value = fields[key];
       if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
@@ -159,23 +156,32 @@ class Compiler {
     };
     const [least, most] = [bound("minimum"), bound("maximum")];
     const [above, under] = [bound("exclusiveMinimum"), bound("exclusiveMaximum")];
-    const unbounded = type === "integer" ? json.integer : json.number;
+    const unbounded = json.decimal(digits);
     if ([least, most, above, under].every((value) => value === undefined)) return unbounded;
     const edge = Number.MAX_SAFE_INTEGER;
     const clipped = (value: number): bigint => BigInt(Math.max(-edge, Math.min(edge, value)));
     const low = Math.max(Math.ceil(least ?? -edge), above === undefined ? -edge : Math.floor(above) + 1);
     const high = Math.min(Math.floor(most ?? edge), under === undefined ? edge : Math.ceil(under) - 1);
-    const between = type === "integer" ? json.integersBetween : json.numbersBetween;
-    const node = between(clipped(low), clipped(high)) ?? this.#unit(type, [least ?? above, most ?? under]);
+    const node =
+      json.numbersBetween(clipped(low), clipped(high), digits) ?? this.#unit(digits, [least ?? above, most ?? under]);
     if (node) return node;
     if (this.#options.strict) throw this.#refuse(path, "no number within these bounds can be generated");
     return unbounded;
   }
 
+  /** Digits behind the point: what multiples of 1, 0.1, 0.01 … are about. Of other numbers they cannot be enforced. */
+  #digits({ multipleOf }: Fields, path: string, type: "integer" | "number"): number {
+    const digits = multipleOf === undefined ? -1 : DECIMALS.indexOf(multipleOf);
+    if (this.#options.strict && multipleOf !== undefined && (digits < 0 || (type === "integer" && digits > 0))) {
+      throw this.#refuse(`${path}.multipleOf`, "only multiples of 1, 0.1, 0.01 … can be enforced");
+    }
+    return type === "integer" ? 0 : digits < 0 ? DECIMALS.length - 1 : digits;
+  }
+
   /** Bounds like 0 < x < 1, between two neighbouring integers. */
-  #unit(type: string, [least, most]: [number | undefined, number | undefined]): Node | undefined {
-    if (type === "integer" || least === undefined || most === undefined) return undefined;
-    return Number.isInteger(least) && most - least === 1 ? json.fractionsAbove(BigInt(least)) : undefined;
+  #unit(digits: number, [least, most]: [number | undefined, number | undefined]): Node | undefined {
+    if (digits === 0 || least === undefined || most === undefined) return undefined;
+    return Number.isInteger(least) && most - least === 1 ? json.fractionsAbove(BigInt(least), digits) : undefined;
   }
 
   #object(fields: Fields, path: string, below: (value: unknown, key: string) => Node): Node {
@@ -266,6 +272,10 @@ function expressionFor(key: string, value: unknown): Expression {
   throw new ExpressionError("this format cannot be enforced");
 }
 
+/** As JSON.parse reads them; the place is the number of digits. */
+const DECIMALS: readonly unknown[] = Array.from({ length: json.MOST_DIGITS + 1 }, (_, digits) =>
+  Number(`1e-${digits}`),
+);
 const NUMBERS = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 /** What can be enforced of each type. */
 const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
