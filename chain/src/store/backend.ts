@@ -18,7 +18,7 @@ export interface Batch {
   nextId: number;
   /** Saved nodes that this version no longer reaches. */
   orphans: readonly number[];
-  /** For the flat tables; of journaled stores, entries with their places. */
+  /** For the flat tables; of journaled stores, the places of entries. */
   changes: ChangeSet;
   journal: readonly JournalRecord[];
   meta: ReadonlyMap<string, Uint8Array>;
@@ -27,7 +27,7 @@ export interface Batch {
 }
 
 /** The leaves of a block as a state sync brings them. */
-export type PartialLeaves = Pick<JournalRecord, "name" | "height" | "leaves">;
+export type PartialLeaves = Pick<JournalRecord, "name" | "height" | "leaves" | "pages">;
 
 /** What a CommitStore needs from its storage. Nodes are known by ids that are never given twice. */
 export interface Backend extends NodeSource {
@@ -35,10 +35,12 @@ export interface Backend extends NodeSource {
   readonly latest: Version | undefined;
   readonly nextId: number;
   version(height: number): Version | undefined;
-  /** The entries of the last committed version; of journaled stores, with their places. */
+  /** The entries of the last committed version; of journaled stores, their places. */
   reader(name: string): Reader;
   /** BlockLeaves; kept while one of them is current in a kept version. */
   leaves(name: string, height: number): Uint8Array | undefined;
+  /** The page of a block's values that begins with that of a leaf; kept as its leaves are. */
+  values(name: string, height: number, first: number): Uint8Array | undefined;
   /** Undo of a block later than the first kept version. */
   undo(name: string, height: number): Uint8Array | undefined;
   meta(key: string): Uint8Array | undefined;

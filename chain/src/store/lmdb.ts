@@ -23,7 +23,8 @@ export class LmdbCommitStore extends TreeCommitStore {
   static open(options: LmdbStoreOptions): LmdbCommitStore {
     const { path, cacheBytes = 128 * 1024 * 1024, pruneBudget = 20_000 } = options;
     const names = [...new Set([...options.names, ...treeNames(options)])];
-    const backend = new LmdbBackend({ path, names, cacheBytes, pruneBudget });
+    const { journaled = [] } = options;
+    const backend = new LmdbBackend({ path, names, journaled, cacheBytes, pruneBudget });
     try {
       return new LmdbCommitStore(backend, options);
     } catch (error) {

@@ -19,7 +19,7 @@ class MemoryBackend implements Backend {
   nextId = 1;
   readonly #nodes = new Map<number, Node>();
   readonly #flat = new Map<string, Entries>();
-  readonly #leaves = new Map<string, Uint8Array>();
+  readonly #leaves = new Map<string, Pick<JournalRecord, "leaves" | "pages">>();
   readonly #journal = new Map<string, JournalRecord>();
   readonly #versions = new Map<number, Version>();
   readonly #orphans = new Map<number, readonly number[]>();
@@ -40,7 +40,11 @@ class MemoryBackend implements Backend {
   }
 
   leaves(name: string, height: number): Uint8Array | undefined {
-    return this.#leaves.get(`${name}/${height}`);
+    return this.#leaves.get(`${name}/${height}`)?.leaves;
+  }
+
+  values(name: string, height: number, first: number): Uint8Array | undefined {
+    return this.#leaves.get(`${name}/${height}`)?.pages.find((page) => page.first === first)?.values;
   }
 
   undo(name: string, height: number): Uint8Array | undefined {
@@ -90,8 +94,8 @@ class MemoryBackend implements Backend {
         else entries.set(key, value);
       }
     }
-    for (const { name, height, leaves } of journal) {
-      if (leaves !== undefined) this.#leaves.set(`${name}/${height}`, leaves);
+    for (const record of journal) {
+      if (record.leaves !== undefined) this.#leaves.set(`${record.name}/${record.height}`, record);
     }
   }
 

@@ -90,7 +90,7 @@ export class TreeCommitStore implements CommitStore {
     const created: Ref[] = [];
     const orphans: number[] = [];
     const roots = new Map<string, Ref | undefined>();
-    const copied = copyOf(changes);
+    const copied = copyOf(changes, (name) => !this.#journals.has(name));
     for (const name of copied.keys()) this.#checkName(name);
     const journal = this.#stageJournals(Number(height), copied);
     for (const name of this.#trees) {
@@ -222,9 +222,9 @@ export class TreeCommitStore implements CommitStore {
   #stageJournals(height: number, changes: Map<string, readonly Change[]>): readonly JournalRecord[] {
     if (this.journaled.length === 0) return [];
     if (changes.has(JOURNAL_STORE)) throw new KaratError("unknown_store", "the journal is no store to write to");
-    const { records, entries, commitments } = this.#journals.stage(height, changes, this.#journalWindow);
+    const { records, places, commitments } = this.#journals.stage(height, changes, this.#journalWindow);
     for (const name of this.journaled) changes.delete(name);
-    for (const [name, writes] of entries) changes.set(name, writes);
+    for (const [name, writes] of places) changes.set(name, writes);
     if (commitments.length > 0) changes.set(JOURNAL_STORE, commitments);
     return records;
   }
@@ -253,14 +253,23 @@ export class TreeCommitStore implements CommitStore {
   }
 }
 
-/** Copies: a key that is a view of a whole transaction would keep all of it in memory. Checks the limits. */
-function copyOf(changes: ChangeSet): Map<string, readonly Change[]> {
-  const copy = ([key, value]: Change): Change => {
-    checkKey(key);
-    if (value !== undefined) checkValue(value);
-    return [new Uint8Array(key), value && new Uint8Array(value)];
-  };
-  return new Map(Array.from(changes, ([name, writes]) => [name, writes.map(copy)]));
+/**
+ * Copies: a key that is a view of a whole transaction would keep all of it in memory. Values of journals are copied as they are staged.
+ * Checks the limits.
+ */
+function copyOf(changes: ChangeSet, withValues: (name: string) => boolean): Map<string, readonly Change[]> {
+  const copies = new Map<string, readonly Change[]>();
+  for (const [name, writes] of changes) {
+    const whole = withValues(name);
+    const copy = ([key, value]: Change): Change => {
+      checkKey(key);
+      if (value === undefined) return [new Uint8Array(key), undefined];
+      checkValue(value);
+      return [new Uint8Array(key), whole ? new Uint8Array(value) : value];
+    };
+    copies.set(name, writes.map(copy));
+  }
+  return copies;
 }
 
 /** Root hash by store name. */

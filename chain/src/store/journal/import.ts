@@ -6,7 +6,7 @@ import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from "../limits.ts";
 import { HASH_BYTES, simpleLeaf, simpleRoot } from "../simpleTree.ts";
 import type { Change } from "../types.ts";
 import { decodeKey, keysOf, LiveSet } from "./commitment.ts";
-import { encodeEntry } from "./entry.ts";
+import { encodePlace, ValuePages } from "./entry.ts";
 import { BlockLeaves } from "./records.ts";
 
 export const malformed = (message: string) => new KaratError("snapshot_malformed", message);
@@ -27,9 +27,11 @@ interface Block {
   root: Uint8Array;
   keys: Uint8Array[];
   hashes: Uint8Array[];
+  pages: ValuePages;
 }
 
-const NO_KEY = new Uint8Array(0);
+/** Of leaves that are not current nobody asks for key or value. */
+const NONE = new Uint8Array(0);
 
 /**
  * A journaled store out of a snapshot. Block by block, in order, the leaves must have the root that the tree of
@@ -41,7 +43,7 @@ export class JournalImport {
   readonly #backend: Backend;
   readonly #commitments: Iterator<readonly [Uint8Array, Uint8Array]>;
   #block: Block | undefined;
-  #entries: Change[] = [];
+  #places: Change[] = [];
   #leaves: PartialLeaves[] = [];
 
   constructor(name: string, backend: Backend, commitments: Tree) {
@@ -54,7 +56,8 @@ export class JournalImport {
     this.#closeBlock();
     const root = this.#next(height, true);
     const live = this.#next(height, false);
-    this.#block = { height, root, live: decoded(() => LiveSet.decode(live)), keys: [], hashes: [] };
+    const leaves = { keys: [], hashes: [], pages: new ValuePages() };
+    this.#block = { height, root, live: decoded(() => LiveSet.decode(live)), ...leaves };
   }
 
   live(key: Uint8Array, value: Uint8Array): void {
@@ -62,14 +65,16 @@ export class JournalImport {
     if (key.length === 0 || key.length > MAX_KEY_BYTES || value.length > MAX_VALUE_BYTES) {
       throw malformed("an entry is out of limits");
     }
-    this.#entries.push([key, encodeEntry({ height: block.height, index: block.keys.length }, value)]);
+    const { height, keys, pages } = block;
+    this.#places.push([key, encodePlace({ height, index: keys.length, page: pages.add(value) })]);
     block.keys.push(key);
     block.hashes.push(simpleLeaf(key, value));
   }
 
   dead(hash: Uint8Array): void {
     const block = this.#due(false);
-    block.keys.push(NO_KEY);
+    block.keys.push(NONE);
+    block.pages.add(NONE);
     block.hashes.push(hash.slice());
   }
 
@@ -81,9 +86,9 @@ export class JournalImport {
   }
 
   write(): void {
-    if (this.#entries.length === 0 && this.#leaves.length === 0) return;
-    this.#backend.writePartial([], new Map([[this.name, this.#entries]]), this.#leaves);
-    this.#entries = [];
+    if (this.#places.length === 0 && this.#leaves.length === 0) return;
+    this.#backend.writePartial([], new Map([[this.name, this.#places]]), this.#leaves);
+    this.#places = [];
     this.#leaves = [];
   }
 
@@ -106,12 +111,12 @@ export class JournalImport {
 
   #closeBlock(): void {
     if (this.#block === undefined) return;
-    const { height, live, root, keys, hashes } = this.#block;
+    const { height, live, root, keys, hashes, pages } = this.#block;
     this.#block = undefined;
     const joined = Buffer.concat(hashes, hashes.length * HASH_BYTES);
     if (keys.length !== live.size || !equalBytes(simpleRoot(joined), root)) {
       throw malformed("the leaves of a block have another root");
     }
-    this.#leaves.push({ name: this.name, height, leaves: BlockLeaves.encode(keys, joined) });
+    this.#leaves.push({ name: this.name, height, leaves: BlockLeaves.encode(keys, joined), pages: pages.finish() });
   }
 }

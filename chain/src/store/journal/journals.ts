@@ -5,8 +5,8 @@ import { Tree } from "../iavl/tree.ts";
 import { simpleLeaf, simpleRoot } from "../simpleTree.ts";
 import type { Change, ChangeSet, Reader } from "../types.ts";
 import { decodeKey, JOURNAL_STORE, keysOf, LiveSet, liveKey, rootKey } from "./commitment.ts";
-import { EntryReader, entryValue, placeOf } from "./entry.ts";
-import { entryAt, type HistoryDeps, HistoryReader } from "./history.ts";
+import { EntryReader, placeOf, type ReadPage, valueAt } from "./entry.ts";
+import { type HistoryDeps, HistoryReader, placeAt } from "./history.ts";
 import { leafProof } from "./proof.ts";
 import { BlockLeaves, Undo } from "./records.ts";
 import { JOURNAL_WINDOW, type JournalRecord, stageJournal } from "./write.ts";
@@ -15,7 +15,7 @@ export interface StagedJournals {
   /** For the backend. */
   records: JournalRecord[];
   /** For the flat tables. */
-  entries: ChangeSet;
+  places: ChangeSet;
   /** For the tree of commitments, sorted by key. */
   commitments: Change[];
 }
@@ -35,7 +35,7 @@ export class Journals {
   constructor(backend: Backend, names: readonly string[]) {
     this.#backend = backend;
     this.names = names;
-    this.#readers = new Map(names.map((name) => [name, new EntryReader(backend.reader(name))]));
+    this.#readers = new Map(names.map((name) => [name, new EntryReader(backend.reader(name), this.#pages(name))]));
   }
 
   has(name: string): boolean {
@@ -53,11 +53,12 @@ export class Journals {
 
   stage(height: number, changes: ChangeSet, window = JOURNAL_WINDOW): StagedJournals {
     const commitments = this.#backend.reader(JOURNAL_STORE);
-    const all: StagedJournals = { records: [], entries: new Map(), commitments: [] };
-    const entries = new Map<string, readonly Change[]>();
+    const all: StagedJournals = { records: [], places: new Map(), commitments: [] };
+    const places = new Map<string, readonly Change[]>();
     for (const name of this.names) {
       const staged = stageJournal(name, height, changes.get(name) ?? [], {
-        entries: this.#backend.reader(name),
+        places: this.#backend.reader(name),
+        value: (place) => valueAt(this.#pages(name), place),
         commitments,
         leaves: (of) => this.#leaves(name, of),
         window,
@@ -65,10 +66,10 @@ export class Journals {
       if (staged === undefined) continue;
       all.records.push(staged.record);
       all.commitments.push(...staged.commitments);
-      entries.set(name, staged.entries);
+      places.set(name, staged.places);
     }
     all.commitments.sort((a, b) => compareBytes(a[0], b[0]));
-    return { ...all, entries };
+    return { ...all, places };
   }
 
   /**
@@ -80,14 +81,14 @@ export class Journals {
     version: Version,
     key: Uint8Array,
   ): { value: Uint8Array; data: Uint8Array; rootKey: Uint8Array; liveKey: Uint8Array } {
-    const entry = entryAt(this.#history(name), version.height, key);
-    if (entry === undefined) {
+    const place = placeAt(this.#history(name), version.height, key);
+    if (place === undefined) {
       throw new KaratError("absence_not_provable", "a journaled store proves what it holds, not what it lacks", {
         name,
       });
     }
-    const { height, index } = placeOf(entry);
-    const value = entryValue(entry);
+    const { height, index } = place;
+    const value = valueAt(this.#pages(name), place);
     const data = leafProof(this.#leaves(name, height), index, key, value);
     return { value, data, rootKey: rootKey(name, height), liveKey: liveKey(name, height) };
   }
@@ -104,7 +105,7 @@ export class Journals {
       const leaves = this.#leaves(name, height);
       for (let index = 0; index < set.size; index++) {
         if (!set.has(index)) yield { kind: "dead", hash: leaves.hashAt(index) };
-        else yield { kind: "live", ...this.#current(history, version.height, leaves.key(index)) };
+        else yield { kind: "live", ...current(history, version.height, leaves.key(index)) };
       }
     }
   }
@@ -112,7 +113,7 @@ export class Journals {
   /** Leaves, commitments and entries of the last version are those of the app hash. Throws `corrupt_store`. */
   verify(name: string, version: Version): void {
     const commitments = new Tree(this.#backend, version.roots.get(JOURNAL_STORE));
-    const entries = this.#backend.reader(name);
+    const places = this.#backend.reader(name);
     let current = 0;
     for (const [key, live] of commitments.iterate(keysOf(name))) {
       const { height, root } = decodeKey(key);
@@ -125,22 +126,24 @@ export class Journals {
       }
       for (const index of set) {
         current++;
-        const entry = entries.get(leaves.key(index));
+        const entry = places.get(leaves.key(index));
         const place = entry && placeOf(entry);
-        const hash = entry && simpleLeaf(leaves.key(index), entryValue(entry));
+        const hash = place && simpleLeaf(leaves.key(index), valueAt(this.#pages(name), place));
         if (place?.height !== height || place.index !== index || !equalBytes(hash!, leaves.hashAt(index))) {
           throw new KaratError("corrupt_store", "an entry is not that of the app hash", { name, height, index });
         }
       }
     }
-    for (const _ of entries.iterate()) current--;
+    for (const _ of places.iterate()) current--;
     if (current !== 0) throw new KaratError("corrupt_store", "there are entries that the app hash lacks", { name });
   }
 
-  #current(history: HistoryDeps, height: number, key: Uint8Array): { key: Uint8Array; value: Uint8Array } {
-    const entry = entryAt(history, height, key);
-    if (entry === undefined) throw new KaratError("corrupt_store", "a current entry is missing", { height });
-    return { key, value: entryValue(entry) };
+  #pages(name: string): ReadPage {
+    return (height, first) => {
+      const page = this.#backend.values(name, height, first);
+      if (page === undefined) throw new KaratError("corrupt_store", "values are missing", { name, height, first });
+      return page;
+    };
   }
 
   #history(name: string): HistoryDeps {
@@ -148,7 +151,8 @@ export class Journals {
       const record = this.#backend.undo(name, height);
       return record && new Undo(record);
     };
-    return { entries: this.#backend.reader(name), undo, latest: this.#backend.latest?.height ?? 0 };
+    const places = this.#backend.reader(name);
+    return { places, page: this.#pages(name), undo, latest: this.#backend.latest?.height ?? 0 };
   }
 
   #leaves(name: string, height: number): BlockLeaves {
@@ -157,4 +161,10 @@ export class Journals {
       throw new KaratError("corrupt_store", "the leaves of a block are missing", { name, height });
     return new BlockLeaves(record);
   }
+}
+
+function current(history: HistoryDeps, height: number, key: Uint8Array): { key: Uint8Array; value: Uint8Array } {
+  const place = placeAt(history, height, key);
+  if (place === undefined) throw new KaratError("corrupt_store", "a current entry is missing", { height });
+  return { key, value: valueAt(history.page, place) };
 }

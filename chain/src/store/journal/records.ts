@@ -1,39 +1,7 @@
 /** What is kept beside the flat table: the leaves of each block that still counts, and how to undo the newest blocks. */
-import { KaratError } from "@karat/common";
-import { compareBytes, plain } from "../bytes.ts";
+import { compareBytes } from "../bytes.ts";
 import { HASH_BYTES, hashAt } from "../simpleTree.ts";
-
-/** Parts of any length one after the other, reached by index: count, end of each part (u32), the parts. */
-function pack(parts: readonly Uint8Array[]): Buffer {
-  const head = 4 + 4 * parts.length;
-  const out = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + part.length, head));
-  out.writeUInt32LE(parts.length, 0);
-  let at = head;
-  parts.forEach((part, index) => {
-    out.set(part, at);
-    at += part.length;
-    out.writeUInt32LE(at, 4 + 4 * index);
-  });
-  return out;
-}
-
-class Packed {
-  readonly #bytes: Buffer;
-  readonly size: number;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.size = bytes.length < 4 ? -1 : this.#bytes.readUInt32LE(0);
-    if (this.size < 0 || 4 + 4 * this.size > bytes.length) {
-      throw new KaratError("corrupt_store", "a record of the journal is malformed");
-    }
-  }
-
-  at(index: number): Uint8Array {
-    const start = index === 0 ? 4 + 4 * this.size : this.#bytes.readUInt32LE(4 * index);
-    return plain(this.#bytes.subarray(start, this.#bytes.readUInt32LE(4 + 4 * index)));
-  }
-}
+import { Packed, pack } from "./packed.ts";
 
 /**
  * The leaves of one block, in order: their hashes, and the keys of those that may still be current (empty where a state
@@ -65,7 +33,7 @@ export class BlockLeaves {
   }
 }
 
-/** What a block changed, sorted by key, with the entry there was before; for reading and proving earlier heights. */
+/** What a block changed, sorted by key, with the place of the entry there was before; for reading and proving earlier heights. */
 export class Undo {
   readonly #parts: Packed;
 
@@ -73,7 +41,7 @@ export class Undo {
     this.#parts = new Packed(record);
   }
 
-  /** `entry` undefined: there was none. */
+  /** `entry`: the place; undefined where there was none. */
   static encode(changes: readonly (readonly [key: Uint8Array, entry: Uint8Array | undefined])[]): Uint8Array {
     return pack(changes.flatMap(([key, entry]) => [key, entry ?? NO_ENTRY]));
   }
@@ -115,5 +83,5 @@ export class Undo {
   }
 }
 
-/** An entry has two bytes at least. */
+/** A place has three bytes at least. */
 const NO_ENTRY = new Uint8Array(0);

@@ -4,7 +4,7 @@ import { compareBytes } from "../bytes.ts";
 import { HASH_BYTES, simpleLeaf, simpleRoot } from "../simpleTree.ts";
 import type { Change, Reader } from "../types.ts";
 import { decodeKey, keysOf, LiveSet, liveKey, rootKey } from "./commitment.ts";
-import { encodeEntry, entryValue, type Place, placeOf } from "./entry.ts";
+import { encodePlace, type Place, placeOf, type ValuePage, ValuePages } from "./entry.ts";
 import { BlockLeaves, Undo } from "./records.ts";
 
 /**
@@ -21,14 +21,18 @@ export interface JournalRecord {
   height: number;
   /** BlockLeaves; undefined where the block wrote nothing. */
   leaves: Uint8Array | undefined;
+  /** The values of these leaves. */
+  pages: readonly ValuePage[];
   undo: Uint8Array;
   /** Heights whose leaves none is current of any more: kept for as long as `undo`. */
   ended: readonly number[];
 }
 
 export interface JournalDeps {
-  /** Current entries of the store, with their places. */
-  entries: Reader;
+  /** Places of the current entries. */
+  places: Reader;
+  /** The value at a place. */
+  value(place: Place): Uint8Array;
   /** Current commitments of all stores. */
   commitments: Reader;
   leaves(height: number): BlockLeaves;
@@ -38,7 +42,7 @@ export interface JournalDeps {
 export interface StagedJournal {
   record: JournalRecord;
   /** For the flat table. */
-  entries: Change[];
+  places: Change[];
   /** For the store of commitments. */
   commitments: Change[];
 }
@@ -54,7 +58,7 @@ export function stageJournal(
   const undo: Change[] = [];
   const changes: Change[] = [];
   for (const [key, value] of writes) {
-    const before = deps.entries.get(key);
+    const before = deps.places.get(key);
     // Deleting what is not there is no change.
     if (before === undefined && value === undefined) continue;
     if (before !== undefined) dead.add(placeOf(before));
@@ -68,10 +72,11 @@ export function stageJournal(
   if (changes.length === 0) return undefined;
   const keys: Uint8Array[] = [];
   const hashes: Uint8Array[] = [];
-  const entries = changes.map(([key, value]): Change => {
+  const pages = new ValuePages();
+  const places = changes.map(([key, value]): Change => {
     if (value === undefined) return [key, undefined];
     hashes.push(simpleLeaf(key, value));
-    return [key, encodeEntry({ height, index: keys.push(key) - 1 }, value)];
+    return [key, encodePlace({ height, index: keys.push(key) - 1, page: pages.add(value) })];
   });
   const commitments = dead.changes();
   let leaves: Uint8Array | undefined;
@@ -81,7 +86,8 @@ export function stageJournal(
     commitments.push([rootKey(name, height), simpleRoot(joined)]);
     commitments.push([liveKey(name, height), LiveSet.full(keys.length).encode()]);
   }
-  return { record: { name, height, leaves, undo: Undo.encode(undo), ended: dead.ended }, entries, commitments };
+  const record = { name, height, leaves, pages: pages.finish(), undo: Undo.encode(undo), ended: dead.ended };
+  return { record, places, commitments };
 }
 
 const byKey = (a: Change, b: Change): number => compareBytes(a[0], b[0]);
@@ -102,11 +108,12 @@ function rewriteOldest(
   for (const index of dead.of(oldest)) {
     if (rewritten === REWRITES_PER_BLOCK) break;
     const key = leaves.key(index);
-    const entry = deps.entries.get(key);
+    const entry = deps.places.get(key);
     if (entry === undefined) throw new KaratError("corrupt_store", "a current entry is missing", { oldest, index });
-    changes.push([key, entryValue(entry)]);
+    const place = placeOf(entry);
+    changes.push([key, deps.value(place)]);
     undo.push([key, entry]);
-    dead.add({ height: oldest, index });
+    dead.add(place);
     rewritten++;
   }
   return rewritten > 0;
