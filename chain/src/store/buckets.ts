@@ -1,8 +1,8 @@
 /**
- * Sets whose members come and go in crowds, such as what is due at a height, are kept as buckets: one entry of the store holds all
- * members of a height. Keys of such sets begin with a byte from BUCKETS on and 8 bytes that name the bucket; what follows is the
- * member, of the same length throughout a bucket. The state machine reads and writes members as if each were an entry of its own;
- * the store has an entry per bucket, which a block writes at most once.
+ * What comes and goes in crowds, such as what is due at a height, is kept in buckets: one entry of the store holds all members of a
+ * height. Keys of such tables begin with a byte from BUCKETS on and 8 bytes that name the bucket; what follows is the member. Members
+ * of a bucket are of one length, and so are their values. The state machine reads and writes members as if each were an entry of its
+ * own; the store has an entry per bucket, which a block writes at most once.
  */
 import { KaratError } from "@karat/common";
 import { fromBinary, toBinary } from "./bytes.ts";
@@ -10,37 +10,68 @@ import type { Write } from "./overlay.ts";
 import type { KeyRange, ValueReader } from "./types.ts";
 import { type Codec, Value } from "./value.ts";
 
-/** Added to the prefix of a table: its keys are members of buckets, its values say nothing. */
+/** Added to the prefix of a table: its keys are members of buckets. */
 export const BUCKETS = 0x80;
 const NAME_CHARS = 9;
-const MAX_MEMBER_BYTES = 255;
+/** Of a member, and of its value. */
+const MAX_PART_BYTES = 255;
 
 const isMember = (key: string): boolean => key.charCodeAt(0) >= BUCKETS;
 /** The key of the bucket that a member is in. */
 const bucketOf = (key: string): string => key.slice(0, NAME_CHARS);
 const memberOf = (key: string): string => key.slice(NAME_CHARS);
 
-/** What a member reads as. */
-const MEMBER = Value.encoded(Uint8Array.of(1));
+/** Members with their values behind them, as binary strings, sorted; `width` is the length of a member without its value. */
+interface Bucket {
+  readonly width: number;
+  readonly members: readonly string[];
+}
 
-/** Sorted members of one length, as that length (a byte) and the members. */
-const bucketCodec: Codec<readonly string[]> = {
-  encode(members) {
-    const width = members[0]?.length ?? 0;
-    if (width === 0 || width > MAX_MEMBER_BYTES || members.some(({ length }) => length !== width)) {
-      throw new KaratError("invalid_key", `members of a bucket have one length of 1 to ${MAX_MEMBER_BYTES} bytes`);
+const EMPTY: Bucket = { width: 0, members: [] };
+
+/** The length of a member and of its value (a byte each), then all of them. */
+const bucketCodec: Codec<Bucket> = {
+  encode({ width, members }) {
+    const whole = members[0]?.length ?? 0;
+    if (width === 0 || whole < width || members.some(({ length }) => length !== whole)) {
+      throw unequal();
     }
-    return fromBinary(String.fromCharCode(width) + members.join(""));
+    if (width > MAX_PART_BYTES || whole - width > MAX_PART_BYTES) {
+      throw new KaratError("invalid_key", `a member of a bucket, or its value, has more than ${MAX_PART_BYTES} bytes`);
+    }
+    return fromBinary(String.fromCharCode(width, whole - width) + members.join(""));
   },
   decode(bytes) {
     const binary = toBinary(bytes);
     const width = binary.charCodeAt(0);
-    if (!(width > 0) || (binary.length - 1) % width !== 0) throw new KaratError("corrupt_store", "a malformed bucket");
-    return Array.from({ length: (binary.length - 1) / width }, (_, i) =>
-      binary.slice(1 + i * width, 1 + (i + 1) * width),
+    const whole = width + binary.charCodeAt(1);
+    if (!(width > 0) || (binary.length - 2) % whole !== 0) throw new KaratError("corrupt_store", "a malformed bucket");
+    const members = Array.from({ length: (binary.length - 2) / whole }, (_, i) =>
+      binary.slice(2 + i * whole, 2 + (i + 1) * whole),
     );
+    return { width, members };
   },
 };
+
+const unequal = () => new KaratError("invalid_key", "members of a bucket have one length, and so have their values");
+
+/** Index of the first member that is not before `key`. */
+function lowerBound(members: readonly string[], key: string): number {
+  let low = 0;
+  let high = members.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (members[middle]! < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** What a member without a value reads as. */
+const NOTHING = Value.encoded(new Uint8Array());
+
+const valueBehind = (member: string, width: number): Value =>
+  member.length === width ? NOTHING : Value.encoded(fromBinary(member.slice(width)));
 
 /** The same writes with those of members replaced by one for each bucket. `changes` and result are sorted by key. */
 export function toBuckets(changes: readonly Write[], entries: Pick<ValueReader, "value">): Write[] {
@@ -54,20 +85,24 @@ export function toBuckets(changes: readonly Write[], entries: Pick<ValueReader, 
     const name = bucketOf(key);
     const first = at;
     while (at < changes.length && changes[at]![0].startsWith(name)) at++;
-    const members = merge(entries.value(name)?.as(bucketCodec) ?? [], changes.slice(first, at));
-    writes.push([name, members.length === 0 ? null : Value.of(bucketCodec, members)]);
+    const width = key.length - NAME_CHARS;
+    const before = entries.value(name)?.as(bucketCodec);
+    if (before !== undefined && before.width !== width) throw unequal();
+    const merged = merge(before?.members ?? [], width, changes.slice(first, at));
+    writes.push([name, merged.length === 0 ? null : Value.of(bucketCodec, { width, members: merged })]);
   }
   return writes;
 }
 
-function merge(members: readonly string[], changes: readonly Write[]): string[] {
+function merge(members: readonly string[], width: number, changes: readonly Write[]): string[] {
   const merged: string[] = [];
   let at = 0;
   for (const [key, value] of changes) {
     const member = memberOf(key);
     while (at < members.length && members[at]! < member) merged.push(members[at++]!);
-    if (members[at] === member) at++;
-    if (value !== null) merged.push(member);
+    if (members[at]?.startsWith(member)) at++;
+    if (member.length !== width) throw unequal();
+    if (value !== null) merged.push(member + toBinary(value.bytes));
   }
   for (; at < members.length; at++) merged.push(members[at]!);
   return merged;
@@ -83,7 +118,10 @@ export class Members implements ValueReader {
 
   value(key: string): Value | undefined {
     if (!isMember(key)) return this.#entries.value(key);
-    return this.#entries.value(bucketOf(key))?.as(bucketCodec).includes(memberOf(key)) ? MEMBER : undefined;
+    const { width, members } = this.#entries.value(bucketOf(key))?.as(bucketCodec) ?? EMPTY;
+    const member = memberOf(key);
+    const found = members[lowerBound(members, member)];
+    return member.length === width && found?.startsWith(member) ? valueBehind(found, width) : undefined;
   }
 
   *values(range: KeyRange = {}): Generator<readonly [string, Value]> {
@@ -93,10 +131,10 @@ export class Members implements ValueReader {
         yield [key, value];
         continue;
       }
-      const members = value.as(bucketCodec);
+      const { width, members } = value.as(bucketCodec);
       for (const member of reverse ? members.toReversed() : members) {
-        const full = key + member;
-        if (full >= start && (end === undefined || full < end)) yield [full, MEMBER];
+        const full = key + member.slice(0, width);
+        if (full >= start && (end === undefined || full < end)) yield [full, valueBehind(member, width)];
       }
     }
   }

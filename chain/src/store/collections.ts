@@ -84,6 +84,9 @@ export const bytes: Codec<Uint8Array> & KeyCodec<Uint8Array> = {
 };
 /** For sets: the key says it all. */
 export const nothing: Codec<true> = { encode: () => new Uint8Array([1]), decode: () => true };
+const NO_BYTES = new Uint8Array();
+/** For sets in buckets: members without values. */
+export const member: Codec<true> = { encode: () => NO_BYTES, decode: () => true };
 
 /** A compound key of a first part (u64, or text ended by NUL, or `width` bytes) and a second. */
 export function pair<A, B>(first: KeyCodec<A>, second: KeyCodec<B>, width?: number): KeyCodec<readonly [A, B]> {

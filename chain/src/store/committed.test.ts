@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BUCKETS, nothing, pair, Table, text, u64 } from "./collections.ts";
+import { BUCKETS, bytes, member, pair, Table, text, u64 } from "./collections.ts";
 import { Committed } from "./committed.ts";
 import { code } from "./conformance.ts";
 import { MemoryCommitStore } from "./memory.ts";
@@ -19,21 +19,25 @@ function block(committed: Committed, height: bigint, write: (store: ValueWriter)
 }
 
 describe("a set in buckets", () => {
-  const plain = new Table(1, pair(u64, u64), nothing);
-  const bucketed = new Table(BUCKETS + 1, pair(u64, u64), nothing);
-  const member = fc.tuple(fc.bigInt(0n, 3n), fc.bigInt(0n, 9n));
-  const blocks = fc.array(fc.array(fc.tuple(member, fc.boolean()), { maxLength: 20 }), { maxLength: 6 });
+  const bucketed = new Table(BUCKETS + 1, pair(u64, u64), member);
+  const key = fc.tuple(fc.bigInt(0n, 3n), fc.bigInt(0n, 9n));
+  const blocks = fc.array(fc.array(fc.tuple(key, fc.boolean()), { maxLength: 20 }), { maxLength: 6 });
 
-  it("reads as one entry for each member, from the cache and from the store", () => {
+  it.each<[string, Codec<bigint>]>([
+    ["", { encode: () => new Uint8Array(), decode: () => 0n }],
+    [" with its value", u64],
+  ])("reads as one entry for each member%s, from the cache and from the store", (_, codec) => {
+    const plain = new Table(1, pair(u64, u64), codec);
+    const bucketed = new Table(BUCKETS + 1, pair(u64, u64), codec);
     fc.assert(
-      fc.property(blocks, member, fc.boolean(), (writes, from, reverse) => {
+      fc.property(blocks, key, fc.boolean(), (writes, from, reverse) => {
         const store = opened();
         const committed = new Committed(store, true);
         writes.forEach((changes, i) => {
           block(committed, BigInt(i + 1), (writer) => {
             for (const [key, there] of changes) {
               for (const table of [plain, bucketed]) {
-                if (there) table.set(writer, key, true);
+                if (there) table.set(writer, key, codec === u64 ? BigInt(i) : 0n);
                 else table.delete(writer, key);
               }
             }
@@ -48,10 +52,25 @@ describe("a set in buckets", () => {
           ]) {
             expect([...bucketed.entries(reader, range)]).toEqual([...plain.entries(reader, range)]);
           }
-          expect(bucketed.has(reader, from)).toBe(plain.has(reader, from));
+          expect(bucketed.get(reader, from)).toBe(plain.get(reader, from));
         }
       }),
     );
+  });
+
+  it("has members and values of one length each", () => {
+    const lengths = new Table(BUCKETS + 1, pair(u64, bytes), bytes);
+    const put = (...entries: [Uint8Array, Uint8Array][]) =>
+      code(() =>
+        block(new Committed(opened()), 1n, (writer) => {
+          for (const [name, value] of entries) lengths.set(writer, [1n, name], value);
+        }),
+      );
+    const [short, long] = [Uint8Array.of(1), Uint8Array.of(2, 2)];
+    expect(put([short, short], [Uint8Array.of(3), short])).toBeUndefined();
+    expect(put([short, short], [long, short])).toBe("invalid_key");
+    expect(put([short, short], [Uint8Array.of(3), long])).toBe("invalid_key");
+    expect(put([short, new Uint8Array(256)])).toBe("invalid_key");
   });
 
   it("is one entry of the store for each height", () => {

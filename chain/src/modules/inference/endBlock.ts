@@ -3,7 +3,7 @@ import { moduleAddress } from "@karat/common";
 import type { Context } from "../../app/module.ts";
 import { emitSettled } from "./events.ts";
 import type { InferenceDeps, Payment } from "./expects.ts";
-import { miss, putEnded, readRef } from "./keeper.ts";
+import { deliveredAt, miss, putEnded, readRef } from "./keeper.ts";
 import { deadlines, expiring, payable, records, STORE, startedWith } from "./keys.ts";
 import { settle } from "./transition.ts";
 
@@ -45,7 +45,7 @@ function settleDue(deps: InferenceDeps, ctx: Context, budget: number): void {
     const finished = readRef(ctx, ref)!;
     const { client, executor, cost: amount } = finished;
     if (amount > 0n) {
-      const transferAgent = finished.deliveryHeight > 0n ? finished.transferAgent : undefined;
+      const transferAgent = deliveredAt(ctx, finished) > 0n ? finished.transferAgent : undefined;
       spent.set(client, (spent.get(client) ?? 0n) + amount);
       payments.push({ executor, transferAgent, amount });
     }

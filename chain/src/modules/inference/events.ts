@@ -34,11 +34,11 @@ export function emitFinish(ctx: Context, finished: Inference): void {
   });
 }
 
-export function emitDelivery(ctx: Context, delivered: Inference): void {
+export function emitDelivery(ctx: Context, { id, transferAgent }: Inference, complete: boolean): void {
   ctx.emit("inference_delivery", {
-    inference_id: toHex(delivered.id),
-    transfer_agent: delivered.transferAgent,
-    complete: String(delivered.deliveryComplete),
+    inference_id: toHex(id),
+    transfer_agent: transferAgent,
+    complete: String(complete),
   });
 }
 

@@ -19,6 +19,7 @@ export { EDGES as INFERENCE_EDGES } from "./transition.ts";
 
 /** What other modules see of this one. */
 export interface InferenceKeeper {
+  /** Without a delivery that agrees with the finish. */
   get(ctx: Context, id: Uint8Array): inference.Inference | undefined;
   /** FINISHED before `height` and not drawn yet, oldest first; taken off the list. */
   takeFinished(ctx: Context, height: bigint, limit: number): inference.Inference[];

@@ -2,7 +2,7 @@ import { toHex } from "@karat/common";
 import { inference, refOf } from "@karat/proto";
 import type { Context } from "../../app/module.ts";
 import type { InferenceDeps } from "./expects.ts";
-import { deadlines, expiring, payable, records, STORE, startedWith, statements, undrawn } from "./keys.ts";
+import { deadlines, delivered, expiring, payable, records, STORE, startedWith, statements, undrawn } from "./keys.ts";
 import { isTerminal } from "./transition.ts";
 
 const Status = inference.InferenceStatus;
@@ -38,6 +38,11 @@ export function invariants(deps: InferenceDeps, ctx: Context): string[] {
     for (const [[, ref]] of agenda.entries(store)) {
       if (records.get(store, ref)?.status !== Status.FINISHED) broken.push(`${ref}: on an agenda, not finished`);
     }
+  }
+  for (const [[finishHeight, ref]] of delivered.entries(store)) {
+    const record = records.get(store, ref);
+    const open = record?.status === Status.FINISHED && record.deliveryHeight === 0n;
+    if (!open || record.finishHeight !== finishHeight) broken.push(`${ref}: delivered, and not finished or twice`);
   }
   for (const [ref] of statements.entries(store)) {
     if (records.get(store, ref)?.status !== Status.STARTED) broken.push(`${ref}: a statement waits for no finish`);

@@ -5,7 +5,7 @@ import type { Context } from "../../app/module.ts";
 import { ERRORS } from "./errors.ts";
 import { emitInconclusive, emitInvalid, emitMissed } from "./events.ts";
 import type { InferenceDeps } from "./expects.ts";
-import { deadlines, expiring, payable, records, STORE, startedWith, statements, undrawn } from "./keys.ts";
+import { deadlines, delivered, expiring, payable, records, STORE, startedWith, statements, undrawn } from "./keys.ts";
 import { inherit } from "./parts.ts";
 import { canStep, isTerminal, refund, sameBytes } from "./transition.ts";
 
@@ -17,6 +17,25 @@ export function read(ctx: Context, id: Uint8Array): Inference | undefined {
   const record = readRef(ctx, refOf(id));
   return record !== undefined && sameBytes(record.id, id) ? record : undefined;
 }
+
+/** Height at which a record was delivered; 0: it was not. */
+export function deliveredAt(ctx: Context, record: Inference): bigint {
+  const { deliveryHeight, finishHeight, id } = record;
+  if (deliveryHeight > 0n || finishHeight === 0n) return deliveryHeight;
+  return delivered.get(ctx.store(STORE), [finishHeight, refOf(id)]) ?? 0n;
+}
+
+/** A record with the delivery that agrees with its finish: as it is told to others. */
+export function whole(ctx: Context, record: Inference): Inference {
+  const height = deliveredAt(ctx, record);
+  return height === record.deliveryHeight ? record : withDelivery(record, height);
+}
+
+const withDelivery = (record: Inference, height: bigint): Inference => ({
+  ...record,
+  deliveryHeight: height,
+  deliveryComplete: true,
+});
 
 /** Throws `unknownInference`. */
 export function require(ctx: Context, ref: bigint): Inference {
@@ -37,6 +56,11 @@ export function create(ctx: Context, started: Inference): void {
   startedWith.set(store, deadlineHeight, (startedWith.get(store, deadlineHeight) ?? 0n) + 1n);
 }
 
+/** The transfer agent holds what the finish says. */
+export function putDelivered(ctx: Context, finished: Inference): void {
+  delivered.set(ctx.store(STORE), [finished.finishHeight, refOf(finished.id)], ctx.height);
+}
+
 /** After the edge to FINISHED: waits for its draw. */
 export function putFinished(ctx: Context, finished: Inference): void {
   const store = ctx.store(STORE);
@@ -50,12 +74,13 @@ export function putFinished(ctx: Context, finished: Inference): void {
 export function putEnded(deps: InferenceDeps, ctx: Context, ended: Inference): void {
   const store = ctx.store(STORE);
   const ref = refOf(ended.id);
-  write(ctx, ended);
+  write(ctx, whole(ctx, ended));
   if (ended.finishHeight === 0n) {
     deadlines.delete(store, [ended.deadlineHeight, ref]);
   } else {
     undrawn.delete(store, [ended.finishHeight, ref]);
     payable.delete(store, [ended.finishHeight, ref]);
+    delivered.delete(store, [ended.finishHeight, ref]);
   }
   // Only what was delivered before its finish can have left one.
   if (ended.deliveryHeight > 0n && ended.finishHeight === 0n) statements.delete(store, ref);

@@ -2,7 +2,7 @@ import { inference, refOf } from "@karat/proto";
 import { ChainError, SDK } from "../../app/errors.ts";
 import type { QueryHandler } from "../../app/module.ts";
 import { defineQuery, found, pageLimit, queriedAddress } from "../support/query.ts";
-import { read, readRef } from "./keeper.ts";
+import { deliveredAt, read, readRef, whole } from "./keeper.ts";
 import { records, STORE } from "./keys.ts";
 
 /** Most records that one filtered query looks at; a shorter page than asked for may end here. */
@@ -13,7 +13,10 @@ export const queries: Readonly<Record<string, QueryHandler>> = {
   "/karat.inference.v1.Query/Inference": defineQuery(
     inference.QueryInferenceRequest,
     inference.QueryInferenceResponse,
-    (ctx, { id }) => ({ inference: found(id.length === 32 ? read(ctx, id) : undefined, "inference") }),
+    (ctx, { id }) => {
+      const record = id.length === 32 ? read(ctx, id) : undefined;
+      return { inference: found(record && whole(ctx, record), "inference") };
+    },
   ),
 
   "/karat.inference.v1.Query/Inferences": defineQuery(
@@ -28,7 +31,7 @@ export const queries: Readonly<Record<string, QueryHandler>> = {
       for (const [, record] of records.entries(ctx.store(STORE), { ...range, limit: SCAN_LIMIT })) {
         if (executor !== undefined && record.executor !== executor) continue;
         if (client !== undefined && record.client !== client) continue;
-        page.push(record);
+        page.push(whole(ctx, record));
         if (page.length === most) break;
       }
       return { inferences: page };
@@ -44,8 +47,8 @@ export const queries: Readonly<Record<string, QueryHandler>> = {
         progress: refs.flatMap((ref) => {
           const record = readRef(ctx, ref);
           if (record === undefined) return [];
-          const { status, root, promptTokens, completionTokens, finishReason, deliveryHeight } = record;
-          const delivered = deliveryHeight > 0n;
+          const { status, root, promptTokens, completionTokens, finishReason } = record;
+          const delivered = deliveredAt(ctx, record) > 0n;
           return [{ ref, status, root, promptTokens, completionTokens, finishReason, delivered }];
         }),
       };

@@ -16,6 +16,7 @@ import { checkCommitment, DEFAULT_SAMPLING, executorOrder } from "@karat/rules";
 import { accountKeeper } from "../auth/index.ts";
 import { createDepositModule } from "../deposit/index.ts";
 import { createInferenceModule } from "../inference/index.ts";
+import { whole } from "../inference/keeper.ts";
 import { createParamsModule, LOCALNET_PARAMS } from "../params/index.ts";
 import { createParticipantModule } from "../participant/index.ts";
 import { createReputationModule } from "../reputation/index.ts";
@@ -328,7 +329,11 @@ export class TestNetwork {
   }
 
   check = ({ id }: Pick<Request, "id">): verification.Check | undefined => this.verification.check(this.chain.ctx, id);
-  record = ({ id }: Pick<Request, "id">): inference.Inference | undefined => this.inferences.get(this.chain.ctx, id);
+  record({ id }: Pick<Request, "id">): inference.Inference | undefined {
+    const record = this.inferences.get(this.chain.ctx, id);
+    return record && whole(this.chain.ctx, record);
+  }
+
   standing = (operator: string): reputation.Standing => this.reputation.standing(this.chain.ctx, operator);
   reputationOf = (participant: string): reputation.QueryReputationResponse =>
     this.query(

@@ -5,7 +5,7 @@ import type { Context } from "../../../app/module.ts";
 import { ERRORS } from "../errors.ts";
 import { emitDelivery } from "../events.ts";
 import type { InferenceDeps } from "../expects.ts";
-import { convictOfContradiction, require, write } from "../keeper.ts";
+import { convictOfContradiction, deliveredAt, putDelivered, require, whole, write } from "../keeper.ts";
 import { STORE, statements } from "../keys.ts";
 import { decodeResponse, isDigestSignedBy } from "../signed.ts";
 import { contradicts, deliver, follow, sameBytes } from "../transition.ts";
@@ -16,12 +16,12 @@ const NONE = new Uint8Array();
 /** The transfer agent holds, signed by the executor, what the finish on chain says; or its client left before the end. */
 export function deliverAsFinished(ctx: Context, sender: participant.Participant, ref: bigint, complete: boolean): void {
   const before = require(ctx, ref);
-  if (isRecorded(before, sender, NONE, complete)) return;
+  if (isRecorded(ctx, before, sender, NONE, complete)) return;
   if (before.status === Status.STARTED) throw new ChainError(ERRORS.notFinished, "it has no finish to agree with yet");
   follow(before.status, "deliver");
-  const delivered = deliver(before, NONE, complete, ctx.height);
-  write(ctx, delivered);
-  emitDelivery(ctx, delivered);
+  if (complete) putDelivered(ctx, before);
+  else write(ctx, deliver(before, NONE, complete, ctx.height));
+  emitDelivery(ctx, before, complete);
 }
 
 /** What the client received is not what the finish says, or there is no finish; with what the executor signed about it. */
@@ -34,7 +34,7 @@ export function deliverOtherwise(
   const before = require(ctx, refOf(record.inferenceId));
   if (!sameBytes(before.id, record.inferenceId)) throw new ChainError(ERRORS.unknownInference, "another id");
   const root = record.response.length > 0 ? sha256(record.response) : record.root;
-  if (isRecorded(before, sender, root, record.complete)) return;
+  if (isRecorded(ctx, before, sender, root, record.complete)) return;
   follow(before.status, "deliver");
   const response = checkResponse(deps, ctx, before, record);
   if (root.length !== 32 && (record.complete || root.length > 0)) {
@@ -43,7 +43,7 @@ export function deliverOtherwise(
 
   const delivered = deliver(before, root, record.complete, ctx.height);
   write(ctx, delivered);
-  emitDelivery(ctx, delivered);
+  emitDelivery(ctx, delivered, record.complete);
   if (response === undefined) return;
   if (delivered.finishHeight === 0n) statements.set(ctx.store(STORE), refOf(delivered.id), response);
   // The executor has signed two answers.
@@ -52,14 +52,16 @@ export function deliverOtherwise(
 
 /** Throws `wrongSender`, and `alreadyDelivered` where it was recorded with another content. */
 function isRecorded(
+  ctx: Context,
   before: inference.Inference,
   sender: participant.Participant,
   root: Uint8Array,
   complete: boolean,
 ): boolean {
   if (before.transferAgent !== sender.operator) throw new ChainError(ERRORS.wrongSender, "not its transfer agent");
-  if (before.deliveryHeight === 0n) return false;
-  if (before.deliveryComplete === complete && sameBytes(before.deliveredRoot, root)) return true;
+  if (deliveredAt(ctx, before) === 0n) return false;
+  const { deliveryComplete, deliveredRoot } = whole(ctx, before);
+  if (deliveryComplete === complete && sameBytes(deliveredRoot, root)) return true;
   throw new ChainError(ERRORS.alreadyDelivered, "delivered with another content");
 }
 
