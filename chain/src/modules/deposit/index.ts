@@ -8,17 +8,23 @@ import { depositHandler, MSG_DEPOSIT } from "./msgs/deposit.ts";
 import { MSG_REQUEST_REFUND, requestRefundHandler } from "./msgs/requestRefund.ts";
 import { MSG_WITHDRAW, withdrawHandler } from "./msgs/withdraw.ts";
 import { depositQueries } from "./queries.ts";
+import { DepositsTogether } from "./together.ts";
 
 export { DEPOSIT_ERRORS } from "./errors.ts";
 export type { DepositDeps } from "./expects.ts";
 export type { DepositKeeper } from "./keeper.ts";
 
-export type DepositModule = Module & DepositKeeper;
+export type DepositModule = Module &
+  DepositKeeper & {
+    /** For the records of one message. */
+    together(): DepositsTogether;
+  };
 
 export function createDepositModule(deps: DepositDeps): DepositModule {
   const keeper = createDepositKeeper(deps.bank);
   return {
     ...keeper,
+    together: () => new DepositsTogether(keeper),
     name: STORE,
     messages: {
       [MSG_DEPOSIT]: depositHandler(keeper, deps),

@@ -1,7 +1,7 @@
 import type { params, participant } from "@karat/proto";
 import { DrawTable } from "@karat/rules";
 import type { Context } from "../../app/module.ts";
-import type { Account, Candidate, CandidateFilter, InferenceDeps } from "./expects.ts";
+import type { Account, Candidate, CandidateFilter, RecordDeps } from "./expects.ts";
 
 /** Whom an order may be given to, ready to be drawn from. */
 export interface Drawable {
@@ -24,9 +24,9 @@ export interface BatchReads {
 }
 
 /** Reads each thing once for the whole message: no start changes any of it but a key that became known. */
-export function batchReads(deps: InferenceDeps, ctx: Context): BatchReads {
+export function batchReads(deps: RecordDeps, ctx: Context): BatchReads {
   const participant = once((operator: string) => deps.participants.byOperator(ctx, operator));
-  const drawables = new Map<string, Drawable>();
+  const drawables: { readonly filter: CandidateFilter; readonly drawable: Drawable }[] = [];
   return {
     params: deps.params.get(ctx),
     epoch: deps.epochs.current(ctx).number,
@@ -36,20 +36,25 @@ export function batchReads(deps: InferenceDeps, ctx: Context): BatchReads {
     participant,
     beacon: once((height: bigint) => deps.epochs.beacon(ctx, height)),
     drawable(filter) {
-      const key = `${filter.anchorHeight} ${filter.maxInputPrice} ${filter.maxOutputPrice} ${filter.model}`;
-      let found = drawables.get(key);
-      if (found === undefined) {
-        const candidates = deps.epochs.candidates(ctx, filter);
-        found = {
-          candidates: new Map(candidates.map((candidate) => [candidate.id, candidate])),
-          table: new DrawTable(candidates),
-        };
-        drawables.set(key, found);
-      }
-      return found;
+      // Most starts of a message ask for the same.
+      const known = drawables.find((each) => sameFilter(each.filter, filter));
+      if (known !== undefined) return known.drawable;
+      const candidates = deps.epochs.candidates(ctx, filter);
+      const drawable: Drawable = {
+        candidates: new Map(candidates.map((candidate) => [candidate.id, candidate])),
+        table: new DrawTable(candidates),
+      };
+      drawables.push({ filter, drawable });
+      return drawable;
     },
   };
 }
+
+const sameFilter = (a: CandidateFilter, b: CandidateFilter): boolean =>
+  a.anchorHeight === b.anchorHeight &&
+  a.maxInputPrice === b.maxInputPrice &&
+  a.maxOutputPrice === b.maxOutputPrice &&
+  a.model === b.model;
 
 /** `read`, asked at most once for each key. A batch is small, and so is what it leaves here. */
 function once<K, T>(read: (key: K) => T): (key: K) => T {

@@ -47,10 +47,16 @@ export interface Epochs {
   candidates(ctx: Context, filter: CandidateFilter): readonly Candidate[];
 }
 
-export interface Deposits {
+/** What inferences hold of deposits. */
+export interface Holds {
   /** Throws ChainError where the spendable balance is too small. */
   lock(ctx: Context, client: string, amount: bigint): void;
   unlock(ctx: Context, client: string, amount: bigint): void;
+}
+
+export interface Deposits extends Holds {
+  /** For all records of one message, which `write` writes together. */
+  together(): Holds & { write(ctx: Context): void };
   /** Pays `to` out of what is locked. */
   spend(ctx: Context, client: string, amount: bigint, to: string): void;
   /** Sum over all clients, for the invariant. */
@@ -71,23 +77,28 @@ export interface Rewards {
    * validators' parts join: over and not settled.
    */
   distribute(ctx: Context, epoch: bigint, payments: readonly Payment[]): void;
-  assigned(ctx: Context, operator: string, epoch: bigint): void;
+  assigned(ctx: Context, operator: string, epoch: bigint, count: bigint): void;
   missed(ctx: Context, operator: string, epoch: bigint): void;
 }
 
 export interface Reputation {
-  assignment(ctx: Context, operator: string): void;
+  assigned(ctx: Context, operator: string, count: bigint): void;
   miss(ctx: Context, operator: string): void;
   /** Excludes at once, on two contradicting statements of the operator's own key. */
   convict(ctx: Context, evidence: { operator: string; model: string; epoch: bigint }): void;
 }
 
-export interface InferenceDeps {
+/** What the records of a message work with. */
+export interface RecordDeps {
   readonly accounts: Accounts;
   readonly params: Params;
   readonly participants: Participants;
   readonly epochs: Epochs;
-  readonly deposits: Deposits;
+  readonly deposits: Holds;
   readonly rewards: Rewards;
   readonly reputation: Reputation;
+}
+
+export interface InferenceDeps extends RecordDeps {
+  readonly deposits: Deposits;
 }

@@ -4,8 +4,8 @@ import { ChainError } from "../../app/errors.ts";
 import type { Context } from "../../app/module.ts";
 import { ERRORS } from "./errors.ts";
 import { emitInconclusive, emitInvalid, emitMissed } from "./events.ts";
-import type { InferenceDeps } from "./expects.ts";
-import { deadlines, delivered, expiring, payable, records, STORE, startedWith, statements, undrawn } from "./keys.ts";
+import type { RecordDeps } from "./expects.ts";
+import { deadlines, delivered, expiring, payable, records, STORE, statements, undrawn } from "./keys.ts";
 import { inherit } from "./parts.ts";
 import { canStep, isTerminal, refund, sameBytes } from "./transition.ts";
 
@@ -50,10 +50,7 @@ export function write(ctx: Context, record: Inference): void {
 
 export function create(ctx: Context, started: Inference): void {
   write(ctx, started);
-  const store = ctx.store(STORE);
-  const { deadlineHeight } = started;
-  deadlines.set(store, [deadlineHeight, refOf(started.id)], true);
-  startedWith.set(store, deadlineHeight, (startedWith.get(store, deadlineHeight) ?? 0n) + 1n);
+  deadlines.set(ctx.store(STORE), [started.deadlineHeight, refOf(started.id)], true);
 }
 
 /** The transfer agent holds what the finish says. */
@@ -71,7 +68,7 @@ export function putFinished(ctx: Context, finished: Inference): void {
 }
 
 /** After an edge to a terminal status: off every agenda but that of forgetting. */
-export function putEnded(deps: InferenceDeps, ctx: Context, ended: Inference): void {
+export function putEnded(deps: RecordDeps, ctx: Context, ended: Inference): void {
   const store = ctx.store(STORE);
   const ref = refOf(ended.id);
   write(ctx, whole(ctx, ended));
@@ -89,7 +86,7 @@ export function putEnded(deps: InferenceDeps, ctx: Context, ended: Inference): v
 }
 
 /** The executor did not deliver: refund, and a miss on its record. */
-export function miss(deps: InferenceDeps, ctx: Context, started: Inference, reason: "deadline" | "error"): void {
+export function miss(deps: RecordDeps, ctx: Context, started: Inference, reason: "deadline" | "error"): void {
   const { inference: missed, unlock: freed } = refund(started, "miss");
   const unlock = freed - bequeath(ctx, missed, freed);
   deps.deposits.unlock(ctx, missed.client, unlock);
@@ -109,7 +106,7 @@ function bequeath(ctx: Context, { continued }: Inference, freed: bigint): bigint
 }
 
 /** Found false: the client gets everything back. What it means for the executor is decided elsewhere. */
-export function invalidate(deps: InferenceDeps, ctx: Context, finished: Inference): void {
+export function invalidate(deps: RecordDeps, ctx: Context, finished: Inference): void {
   const { inference: invalid, unlock } = refund(finished, "invalidate");
   deps.deposits.unlock(ctx, invalid.client, unlock);
   putEnded(deps, ctx, invalid);
@@ -117,7 +114,7 @@ export function invalidate(deps: InferenceDeps, ctx: Context, finished: Inferenc
 }
 
 /** Too few answers: the client gets everything back and nobody is penalised. */
-export function leaveUndecided(deps: InferenceDeps, ctx: Context, finished: Inference): void {
+export function leaveUndecided(deps: RecordDeps, ctx: Context, finished: Inference): void {
   const { inference: undecided, unlock } = refund(finished, "leaveUndecided");
   deps.deposits.unlock(ctx, undecided.client, unlock);
   putEnded(deps, ctx, undecided);
@@ -125,7 +122,7 @@ export function leaveUndecided(deps: InferenceDeps, ctx: Context, finished: Infe
 }
 
 /** The executor's key has signed two different outputs: no check is needed. */
-export function convictOfContradiction(deps: InferenceDeps, ctx: Context, finished: Inference): void {
+export function convictOfContradiction(deps: RecordDeps, ctx: Context, finished: Inference): void {
   invalidate(deps, ctx, finished);
   const { executor: operator, model, epoch } = finished;
   deps.reputation.convict(ctx, { operator, model, epoch });

@@ -34,7 +34,7 @@ export interface ReputationKeeper {
   checkingRates(ctx: Context): (operator: string, model: string, count?: bigint) => number;
   /** More finished inferences of the pair, checked or not. */
   finished(ctx: Context, operator: string, model: string, count?: bigint): void;
-  assignment(ctx: Context, operator: string): void;
+  assigned(ctx: Context, operator: string, count: bigint): void;
   miss(ctx: Context, operator: string): void;
   dutyAssigned(ctx: Context, validator: string): void;
   dutyMissed(ctx: Context, validator: string): void;
@@ -68,7 +68,7 @@ export function createReputationModule(deps: ReputationDeps): Module & Reputatio
     checkingRateMicros: (ctx, operator, model) => checkingRates(deps, ctx)(operator, model),
     checkingRates: (ctx) => checkingRates(deps, ctx),
     finished: (ctx, operator, model, count = 1n) => countInferences(deps, ctx, operator, model, count),
-    assignment: (ctx, operator) => count(ctx, operator, "assigned"),
+    assigned: (ctx, operator, more) => count(ctx, operator, "assigned", more),
     miss: (ctx, operator) => miss(deps, ctx, operator),
     dutyAssigned: (ctx, validator) => count(ctx, validator, "dutiesAssigned"),
     dutyMissed: (ctx, validator) => count(ctx, validator, "dutiesMissed"),

@@ -45,9 +45,10 @@ export function count(
   ctx: Context,
   operator: string,
   counter: "assigned" | "dutiesAssigned" | "dutiesMissed" | "unrevealed" | "abstentions",
+  more = 1n,
 ): void {
   const standing = readStanding(ctx, operator);
-  standings.set(ctx.store(STORE), operator, { ...standing, [counter]: standing[counter] + 1n });
+  standings.set(ctx.store(STORE), operator, { ...standing, [counter]: standing[counter] + more });
 }
 
 /** More inferences of the pair in this epoch: promises kept. */

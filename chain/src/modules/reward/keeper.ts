@@ -30,8 +30,8 @@ export interface RewardKeeper {
    * the community at once, what is claimed is gone.
    */
   exclude(ctx: Context, operator: string, fromEpoch: bigint): void;
-  /** An inference was assigned to the executor. */
-  assigned(ctx: Context, operator: string, epoch: bigint): void;
+  /** So many inferences were assigned to the executor. */
+  assigned(ctx: Context, operator: string, epoch: bigint, count: bigint): void;
   missed(ctx: Context, operator: string, epoch: bigint): void;
   /** A duty was answered. */
   duty(ctx: Context, operator: string, epoch: bigint): void;
@@ -99,7 +99,7 @@ export function createRewardKeeper({ bank, params, epochs }: RewardDeps): Reward
       }
     },
 
-    assigned: (ctx, operator, epoch) => add(ctx, operator, epoch, "assigned", 1n),
+    assigned: (ctx, operator, epoch, count) => add(ctx, operator, epoch, "assigned", count),
     missed: (ctx, operator, epoch) => add(ctx, operator, epoch, "missed", 1n),
     duty: (ctx, operator, epoch) => add(ctx, operator, epoch, "duties", 1n),
     forfeitDuties(ctx, operator, epoch) {

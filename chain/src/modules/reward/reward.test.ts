@@ -101,7 +101,7 @@ describe("emission", () => {
   test("comes one epoch late, by weight and service, and the rest is the community's", () => {
     const net = new TestEconomy(four);
     net.block(() => {
-      net.rewards.assigned(net.chain.ctx, addressOf("ann"), 0n);
+      net.rewards.assigned(net.chain.ctx, addressOf("ann"), 0n, 1n);
       net.rewards.missed(net.chain.ctx, addressOf("ann"), 0n);
     });
     net.untilEpoch(1n);
@@ -190,7 +190,7 @@ test("no sequence of fees, misses, convictions, claims and epochs loses or makes
               fees += amount;
             } else if (what === "claim") claim(net, addressOf(who), epoch);
             else if (what === "convict") net.convict(who, epoch);
-            else net.rewards[what](net.chain.ctx, addressOf(who), epoch);
+            else net.rewards[what](net.chain.ctx, addressOf(who), epoch, 1n);
           });
         }
       }

@@ -106,8 +106,8 @@ export class StandInRewards {
   distribute(_ctx: Context, epoch: bigint, payments: readonly Payment[]): void {
     this.distributed.push(...payments.map((payment) => ({ ...payment, epoch })));
   }
-  assigned(_ctx: Context, operator: string, epoch: bigint): void {
-    this.calls.push(`assigned ${operator} ${epoch}`);
+  assigned(_ctx: Context, operator: string, epoch: bigint, count: bigint): void {
+    for (let i = 0n; i < count; i++) this.calls.push(`assigned ${operator} ${epoch}`);
   }
   missed(_ctx: Context, operator: string, epoch: bigint): void {
     this.calls.push(`missed ${operator} ${epoch}`);

@@ -4,7 +4,7 @@ import { ChainError } from "../../../app/errors.ts";
 import type { Context } from "../../../app/module.ts";
 import { ERRORS } from "../errors.ts";
 import { emitDelivery } from "../events.ts";
-import type { InferenceDeps } from "../expects.ts";
+import type { RecordDeps } from "../expects.ts";
 import { convictOfContradiction, deliveredAt, putDelivered, require, whole, write } from "../keeper.ts";
 import { STORE, statements } from "../keys.ts";
 import { decodeResponse, isDigestSignedBy } from "../signed.ts";
@@ -26,7 +26,7 @@ export function deliverAsFinished(ctx: Context, sender: participant.Participant,
 
 /** What the client received is not what the finish says, or there is no finish; with what the executor signed about it. */
 export function deliverOtherwise(
-  deps: InferenceDeps,
+  deps: RecordDeps,
   ctx: Context,
   sender: participant.Participant,
   record: inference.DeliveryRecord,
@@ -67,7 +67,7 @@ function isRecorded(
 
 /** The executor's signed response, where one is attached: its own words, about this inference, told on as they are. */
 function checkResponse(
-  deps: InferenceDeps,
+  deps: RecordDeps,
   ctx: Context,
   before: inference.Inference,
   record: inference.DeliveryRecord,

@@ -5,7 +5,7 @@ import { ChainError } from "../../../app/errors.ts";
 import type { Context } from "../../../app/module.ts";
 import { ERRORS } from "../errors.ts";
 import { emitFinish } from "../events.ts";
-import type { InferenceDeps } from "../expects.ts";
+import type { RecordDeps } from "../expects.ts";
 import { convictOfContradiction, miss, putFinished, require } from "../keeper.ts";
 import { STORE, statements } from "../keys.ts";
 import { contradicts, type Finished, finish, follow, sameBytes } from "../transition.ts";
@@ -16,7 +16,7 @@ const MAX_ERROR_CHARS = 256;
 
 /** What the executor produced: the root of its statement, counts, the reason it ended. From its node key. */
 export function finishOne(
-  deps: InferenceDeps,
+  deps: RecordDeps,
   ctx: Context,
   sender: participant.Participant,
   entry: inference.FinishEntry,
@@ -42,7 +42,7 @@ export function finishOne(
 }
 
 /** An error is a miss without the wait. */
-function failOne(deps: InferenceDeps, ctx: Context, before: inference.Inference, error: string): void {
+function failOne(deps: RecordDeps, ctx: Context, before: inference.Inference, error: string): void {
   if (before.status === Status.MISSED) return;
   if (before.finishHeight > 0n) throw new ChainError(ERRORS.alreadyFinished, "finished with another content");
   checkOpen(ctx, before, "miss");
@@ -57,7 +57,7 @@ function checkOpen(ctx: Context, before: inference.Inference, step: "finish" | "
   }
 }
 
-function compareWithDelivered(deps: InferenceDeps, ctx: Context, ref: bigint, finished: inference.Inference): void {
+function compareWithDelivered(deps: RecordDeps, ctx: Context, ref: bigint, finished: inference.Inference): void {
   const store = ctx.store(STORE);
   const statement = statements.get(store, ref);
   if (statement === undefined) return;
@@ -70,7 +70,7 @@ function compareWithDelivered(deps: InferenceDeps, ctx: Context, ref: bigint, fi
  * The statement in full, or the parts of it that ride. In recording mode full the output rides along unless it is too long,
  * which only its executor can tell: then its bytes are in the payload stores, as in mode commit.
  */
-function open(deps: InferenceDeps, ctx: Context, before: inference.Inference, entry: inference.FinishEntry): Finished {
+function open(deps: RecordDeps, ctx: Context, before: inference.Inference, entry: inference.FinishEntry): Finished {
   const { completionTokens, finishReason: given, opening, root } = entry;
   const finishReason = given === FinishReason.UNSPECIFIED ? FinishReason.STOP : given;
   const promptTokens = before.receiptPromptTokens - entry.unusedPromptTokens;

@@ -5,8 +5,9 @@ import { defineMessage, requireAddress } from "../../support/message.ts";
 import { isRefusal } from "../batch.ts";
 import { batchReads } from "../batchReads.ts";
 import { ERRORS } from "../errors.ts";
-import type { InferenceDeps } from "../expects.ts";
+import type { InferenceDeps, RecordDeps } from "../expects.ts";
 import { recordSignatures } from "../signaturesAhead.ts";
+import { StartTotals } from "../startTotals.ts";
 import { deliverAsFinished, deliverOtherwise } from "./deliver.ts";
 import { finishOne } from "./finish.ts";
 import { startOne } from "./start.ts";
@@ -65,13 +66,18 @@ function recordAll(
       index++;
     }
   };
+  const deposits = deps.deposits.together();
+  const inner: RecordDeps = { ...deps, deposits };
   if (message.starts.length > 0) {
-    const reads = batchReads(deps, ctx);
-    each(message.starts, (entry) => startOne(deps, reads, ctx, sender, message, entry));
+    const reads = batchReads(inner, ctx);
+    const totals = new StartTotals();
+    each(message.starts, (entry) => startOne(inner, reads, totals, ctx, sender, message, entry));
+    totals.write(inner, ctx, reads.epoch);
   }
-  each(message.finishes, (entry) => finishOne(deps, ctx, sender, entry));
+  each(message.finishes, (entry) => finishOne(inner, ctx, sender, entry));
   each(message.delivered, (ref) => deliverAsFinished(ctx, sender, ref, true));
   each(message.deliveredInPart, (ref) => deliverAsFinished(ctx, sender, ref, false));
-  each(message.deliveries, (record) => deliverOtherwise(deps, ctx, sender, record));
+  each(message.deliveries, (record) => deliverOtherwise(inner, ctx, sender, record));
+  deposits.write(ctx);
   return refusals;
 }

@@ -8,10 +8,10 @@ import { isRefusal } from "../batch.ts";
 import type { BatchReads } from "../batchReads.ts";
 import { ERRORS } from "../errors.ts";
 import { emitStart } from "../events.ts";
-import type { Candidate, InferenceDeps } from "../expects.ts";
+import type { Candidate, RecordDeps } from "../expects.ts";
 import { create, readRef, write } from "../keeper.ts";
-import { STORE, startedWith } from "../keys.ts";
 import { isDigestSignedBy, isSignedBy, type Opened, openStart } from "../signed.ts";
+import type { StartTotals } from "../startTotals.ts";
 import { sameBytes, start } from "../transition.ts";
 import { openSeam } from "./seam.ts";
 
@@ -33,8 +33,9 @@ interface Promised {
  * behind the one that gave it.
  */
 export function startOne(
-  deps: InferenceDeps,
+  deps: RecordDeps,
   reads: BatchReads,
+  totals: StartTotals,
   ctx: Context,
   sender: participant.Participant,
   message: Pick<inference.MsgRecords, "baseHeight" | "terms">,
@@ -61,7 +62,7 @@ export function startOne(
   }
   const seam = prefix && openSeam(reads, ctx, opened, id, executor, prefix);
   const prefixTokens = prefix?.tokens ?? 0;
-  checkReceipt(reads, ctx, authorization.maxInputTokens + prefixTokens, promised);
+  checkReceipt(reads, totals, ctx, authorization.maxInputTokens + prefixTokens, promised);
   const { drawn, skipped } = checkDraw(reads, opened, beacon, promised);
   if (entry.request.length > reads.params.maxInlineBytes) {
     throw new ChainError(ERRORS.invalidPayload, `a request of ${entry.request.length} bytes does not ride along`);
@@ -80,13 +81,12 @@ export function startOne(
   create(ctx, started);
   if (seam) write(ctx, seam.cut.inference);
   if (opened.newKey) learnKey(deps, ctx, entry.client, authorization.key);
-  deps.reputation.assignment(ctx, executor);
-  deps.rewards.assigned(ctx, executor, epoch);
+  totals.add(ctx, executor, deadlineHeight);
   emitStart(ctx, started);
 }
 
 /** From now on the key need not ride along. */
-function learnKey(deps: InferenceDeps, ctx: Context, number: bigint, publicKey: Uint8Array): void {
+function learnKey(deps: RecordDeps, ctx: Context, number: bigint, publicKey: Uint8Array): void {
   const account = deps.accounts.byNumber(ctx, number);
   if (account !== undefined && account.publicKey === undefined) deps.accounts.set(ctx, { ...account, publicKey });
 }
@@ -111,6 +111,7 @@ function checkAnchor(reads: BatchReads, ctx: Context, anchorHeight: bigint, begi
 
 function checkReceipt(
   reads: BatchReads,
+  totals: StartTotals,
   ctx: Context,
   maxInputTokens: number,
   { promptTokens, deadlineHeight }: Promised,
@@ -123,7 +124,7 @@ function checkReceipt(
   if (deadlineHeight < ctx.height || deadlineHeight > latest) {
     throw new ChainError(ERRORS.deadlineOutOfRange, `deadline ${deadlineHeight}, latest ${latest}`);
   }
-  if ((startedWith.get(ctx.store(STORE), deadlineHeight) ?? 0n) >= MAX_PER_DEADLINE) {
+  if (totals.startedWith(ctx, deadlineHeight) >= MAX_PER_DEADLINE) {
     throw new ChainError(
       ERRORS.deadlineOutOfRange,
       `deadline ${deadlineHeight} is taken by ${MAX_PER_DEADLINE}: choose another`,
@@ -193,7 +194,7 @@ function checkSignatures(
 }
 
 /** Locks an amount, less what is given back of another part. */
-function hold(deps: InferenceDeps, ctx: Context, client: string, amount: bigint, freed: bigint): void {
+function hold(deps: RecordDeps, ctx: Context, client: string, amount: bigint, freed: bigint): void {
   try {
     if (amount >= freed) deps.deposits.lock(ctx, client, amount - freed);
     else deps.deposits.unlock(ctx, client, freed - amount);
