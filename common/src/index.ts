@@ -8,6 +8,7 @@ export {
   publicKeyOf,
   secp256k1Build,
   sha256,
+  sha256Into,
   sharedSecret,
   signDigest,
   verifySignature,

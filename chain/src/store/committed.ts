@@ -9,7 +9,7 @@ import type { Value } from "./value.ts";
 
 /** Estimated bytes of decoded values that are kept of each store. */
 const CACHE_BYTES = 32 * 1024 * 1024;
-/** What a value costs beside its bytes, and how many times those, decoded. */
+/** What a value costs beside what it says, and how many times its bytes that is, decoded. */
 const OVERHEAD = 300;
 const DECODED = 3;
 
@@ -40,7 +40,10 @@ class CachedValues implements ValueReader {
   replace(writes: readonly Write[]): void {
     for (const [key, value] of writes) {
       if (value === null) this.#cache.delete(key);
-      else this.#cache.set(key, value);
+      else {
+        value.slim();
+        this.#cache.set(key, value);
+      }
     }
   }
 
@@ -108,4 +111,4 @@ export class Committed {
 const changeOf = ([key, value]: Write): Change => [fromBinary(key), value?.bytes];
 
 const costOf = (key: string, value: Value | null): number =>
-  OVERHEAD + key.length + (value === null ? 0 : DECODED * value.bytes.length);
+  OVERHEAD + key.length + (value === null ? 0 : DECODED * value.size);

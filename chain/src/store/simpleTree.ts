@@ -1,4 +1,4 @@
-import { sha256 } from "@karat/common";
+import { sha256, sha256Into } from "@karat/common";
 import { writeUvarint } from "./iavl/node.ts";
 
 /**
@@ -21,14 +21,21 @@ pairOf[0] = 1;
 let scratch = new Uint8Array(2048);
 
 export function simpleLeaf(key: Uint8Array, value: Uint8Array): Uint8Array {
+  const leaf = new Uint8Array(HASH_BYTES);
+  putSimpleLeaf(leaf, 0, key, value);
+  return leaf;
+}
+
+/** The same into `target`. */
+export function putSimpleLeaf(target: Uint8Array, offset: number, key: Uint8Array, value: Uint8Array): void {
   if (scratch.length < key.length + 16 + HASH_BYTES) scratch = new Uint8Array(key.length * 2 + 16 + HASH_BYTES);
   scratch[0] = 0;
   let at = writeUvarint(scratch, 1, key.length);
   scratch.set(key, at);
   at += key.length;
   scratch[at++] = HASH_BYTES;
-  scratch.set(sha256(value), at);
-  return sha256(scratch.subarray(0, at + HASH_BYTES));
+  sha256Into(scratch, at, value);
+  sha256Into(target, offset, scratch.subarray(0, at + HASH_BYTES));
 }
 
 /** The root over leaf hashes that lie one after the other, 32 bytes each. */
@@ -66,7 +73,7 @@ function parents(level: Uint8Array): Uint8Array {
     if (pair.length === HASH_BYTES) above.set(pair, (at / 2) * HASH_BYTES);
     else {
       pairOf.set(pair, 1);
-      above.set(sha256(pairOf), (at / 2) * HASH_BYTES);
+      sha256Into(above, (at / 2) * HASH_BYTES, pairOf);
     }
   }
   return above;

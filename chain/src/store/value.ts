@@ -12,6 +12,7 @@ export class Value {
   #bytes: Uint8Array | undefined;
   #decoded: unknown;
   #codec: Codec<unknown> | undefined;
+  #size: number | undefined;
 
   private constructor(bytes: Uint8Array | undefined, decoded: unknown, codec: Codec<unknown> | undefined) {
     this.#bytes = bytes;
@@ -36,6 +37,18 @@ export class Value {
   get bytes(): Uint8Array {
     this.#bytes ??= this.#codec!.encode(this.#decoded);
     return this.#bytes;
+  }
+
+  /** How many bytes it has. */
+  get size(): number {
+    this.#size ??= this.bytes.length;
+    return this.#size;
+  }
+
+  /** Gives up bytes that can be made again. */
+  slim(): void {
+    this.#size ??= this.bytes.length;
+    if (this.#codec !== undefined) this.#bytes = undefined;
   }
 
   as<T>(codec: Codec<T>): T {

@@ -62,9 +62,14 @@ export function newPrivateKey(): Uint8Array {
 }
 
 export function sha256(bytes: Uint8Array): Uint8Array {
+  const digest = new Uint8Array(32);
+  sha256Into(digest, 0, bytes);
+  return digest;
+}
+
+/** Puts the 32 bytes of a SHA-256 where they are wanted. */
+export function sha256Into(target: Uint8Array, at: number, bytes: Uint8Array): void {
   // A string of 32 characters takes a third of the time that a Buffer takes to make.
   const binary = hash("sha256", bytes, "binary");
-  const digest = new Uint8Array(32);
-  for (let i = 0; i < 32; i++) digest[i] = binary.charCodeAt(i);
-  return digest;
+  for (let i = 0; i < 32; i++) target[at + i] = binary.charCodeAt(i);
 }

@@ -1,11 +1,12 @@
 /** The store of the module: what lies under which key. An inference is named by its short id (`refOf`). */
-import { inference, sign } from "@karat/proto";
+import { sign } from "@karat/proto";
 import { BUCKETS, member, pair, protoCodec, Table, u64 } from "../../store/collections.ts";
+import { recordCodec } from "./recordCodec.ts";
 
 export const STORE = "inference";
 
 /** Short id → record. */
-export const records = new Table(1, u64, protoCodec(inference.Inference));
+export const records = new Table(1, u64, recordCodec);
 
 /** Short ids by a height. An entry says that something is to be done about them. */
 const agenda = (prefix: number) => new Table(BUCKETS + prefix, pair(u64, u64), member);

@@ -1,7 +1,7 @@
 /** One block of a journaled store: what it writes to the flat table, to the journal and to the commitments. */
 import { KaratError } from "@karat/common";
 import { compareBytes } from "../bytes.ts";
-import { HASH_BYTES, simpleLeaf, simpleRoot } from "../simpleTree.ts";
+import { HASH_BYTES, putSimpleLeaf, simpleRoot } from "../simpleTree.ts";
 import type { Change, Reader } from "../types.ts";
 import { decodeKey, keysOf, LiveSet, liveKey, rootKey } from "./commitment.ts";
 import { encodePlace, type Place, placeOf, type ValuePage, ValuePages } from "./entry.ts";
@@ -71,17 +71,17 @@ export function stageJournal(
   }
   if (changes.length === 0) return undefined;
   const keys: Uint8Array[] = [];
-  const hashes: Uint8Array[] = [];
+  const hashes = new Uint8Array(changes.length * HASH_BYTES);
   const pages = new ValuePages();
   const places = changes.map(([key, value]): Change => {
     if (value === undefined) return [key, undefined];
-    hashes.push(simpleLeaf(key, value));
+    putSimpleLeaf(hashes, keys.length * HASH_BYTES, key, value);
     return [key, encodePlace({ height, index: keys.push(key) - 1, page: pages.add(value) })];
   });
   const commitments = dead.changes();
   let leaves: Uint8Array | undefined;
   if (keys.length > 0) {
-    const joined = Buffer.concat(hashes, keys.length * HASH_BYTES);
+    const joined = hashes.subarray(0, keys.length * HASH_BYTES);
     leaves = BlockLeaves.encode(keys, joined);
     commitments.push([rootKey(name, height), simpleRoot(joined)]);
     commitments.push([liveKey(name, height), LiveSet.full(keys.length).encode()]);
