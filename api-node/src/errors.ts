@@ -13,6 +13,7 @@ const RENDERINGS: Readonly<Record<string, Rendering>> = {
   insufficient_deposit: { status: 402, type: "insufficient_quota", retry: false },
   invalid_authorization: { status: 400, type: "invalid_request_error" },
   invalid_hex: { status: 400, type: "invalid_request_error" },
+  record_expired: { status: 409, type: "invalid_request_error", retry: false },
   request_interrupted: { status: 409, type: "invalid_request_error", retry: false },
   stale_anchor: { status: 400, type: "invalid_request_error" },
   not_drawn: { status: 403, type: "invalid_request_error" },

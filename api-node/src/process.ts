@@ -160,7 +160,7 @@ export async function startNode(
       log,
       routers: (authentication) => [
         healthRoutes(readiness),
-        chainRoutes({ view, query: () => view.client.query }),
+        chainRoutes({ view, query: () => view.client.query, prove: (id) => view.client.proveInference(id) }),
         clientRoutes(view, notices),
         payloadRoutes(payloads, authentication, (id) => view.client.query.check(id)),
       ],
@@ -176,6 +176,7 @@ export async function startNode(
             ml,
             onMlChanged: keepMlNodes,
             outbox,
+            height: () => view.height(),
             queue,
             payloads: fetcher,
             metrics,

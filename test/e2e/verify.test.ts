@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { fromHex } from "@karat/common";
+import { type InferenceProof, verifyInferenceProof } from "@karat/client";
+import { fromHex, toHex } from "@karat/common";
 import { afterEach, expect, test } from "vitest";
 import { url } from "../../scripts/localnet/lib/layout.ts";
 import { eventually, startNetwork, type TestNetwork } from "./support.ts";
@@ -17,6 +18,28 @@ afterEach(async () => {
   await net?.close();
   rmSync(dir, { recursive: true, force: true });
 });
+
+/** An InferenceProof as the network's JSON. */
+interface ShownProof {
+  readonly proof: {
+    readonly height: string;
+    readonly store_name: string;
+    readonly key: string;
+    readonly value: string;
+    readonly proof_ops: readonly { readonly type: string; readonly key: string; readonly data: string }[];
+  } | null;
+}
+
+const proofOf = ({ proof }: ShownProof): InferenceProof | undefined =>
+  proof
+    ? {
+        height: BigInt(proof.height),
+        storeName: proof.store_name,
+        key: fromHex(proof.key),
+        value: fromHex(proof.value),
+        proofOps: proof.proof_ops.map(({ type, key, data }) => ({ type, key: fromHex(key), data: fromHex(data) })),
+      }
+    : undefined;
 
 test("anybody re-checks a recorded inference from the chain and an own ML node", async () => {
   net = await startNetwork();
@@ -40,8 +63,18 @@ test("anybody re-checks a recorded inference from the chain and an own ML node",
     const check = await chain.query.check(fromHex(id));
     return check !== undefined && check.decidedHeight > 0n;
   });
-  const plot = join(dir, "check.svg");
   const { ports } = network.plan.participants[1]!;
+  const proof = await eventually("a proof of the record", async () => {
+    const reply = await fetch(`${url(ports.api)}/karat/v1/inferences/${id}?prove=1`);
+    return proofOf((await reply.json()) as ShownProof);
+  });
+  const appHash = await chain.appHash(proof.height);
+  const proven = verifyInferenceProof(fromHex(id), proof, appHash);
+  expect(toHex(proven.root)).toBe(toHex((await chain.query.inference(fromHex(id)))!.root));
+  const cheaper = { ...proof, value: proof.value.with(-1, proof.value.at(-1)! ^ 1) };
+  expect(() => verifyInferenceProof(fromHex(id), cheaper, appHash)).toThrow(/./);
+  expect(() => verifyInferenceProof(fromHex(id).with(0, 0), proof, appHash)).toThrow(/./);
+  const plot = join(dir, "check.svg");
   const flags = ["--rpc", rpc, "--ml", url(ports.ml), "--api", url(ports.admin), "--plot", plot, "--json"];
   const { stdout } = await run(process.execPath, [MAIN, ...flags, id]);
   const found = JSON.parse(stdout) as { inferenceId: string; verdict: string; tokens: number; positions: unknown[] };

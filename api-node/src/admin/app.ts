@@ -13,6 +13,8 @@ export interface AdminModules {
   /** Called after the list of ML nodes has changed, to keep it. */
   readonly onMlChanged: () => Promise<void>;
   readonly outbox: Outbox;
+  /** Of the chain. */
+  readonly height: () => bigint;
   readonly queue: JobQueue;
   readonly payloads: PayloadFetcher;
   readonly metrics: Metrics;
@@ -34,7 +36,7 @@ const DEAD_LETTERS_SHOWN = 200;
 
 /** For the operator: ML nodes, records on their way, metrics. */
 export function adminRoutes(modules: AdminModules): Router {
-  const { ml, outbox, queue, payloads, metrics, onMlChanged, token } = modules;
+  const { ml, outbox, height, queue, payloads, metrics, onMlChanged, token } = modules;
   const router = Router();
   if (token !== undefined) router.use(requireToken(token));
   router.use(express.json({ limit: "64kb", type: () => true }));
@@ -79,7 +81,7 @@ export function adminRoutes(modules: AdminModules): Router {
   });
   router.post("/admin/v1/dead-letters/retry", async (request, response) => {
     const { key } = parse(keyBody, request.body);
-    if (!(await outbox.revive(key))) throw new KaratError("not_found", "There is no dead letter with this key.");
+    await outbox.revive(key, height());
     response.json({ outbox: outbox.size });
   });
   // For the participant's sidecar: its own payloads and, by signed requests, those of the operators in `from`.

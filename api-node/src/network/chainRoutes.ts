@@ -1,4 +1,4 @@
-import type { ChainQueries } from "@karat/client";
+import type { ChainClient, ChainQueries } from "@karat/client";
 import { fromHex, KaratError } from "@karat/common";
 import { inference, participant, sign, verification } from "@karat/proto";
 import { Router } from "express";
@@ -10,17 +10,24 @@ export interface ChainRouteModules {
   readonly view: ChainView;
   /** Throws `chain_unavailable` before the first connection. */
   readonly query: () => Pick<ChainQueries, "inference" | "check" | "epoch">;
+  readonly prove: ChainClient["proveInference"];
 }
 
 /** What anybody may read of the chain through this node. */
-export function chainRoutes({ view, query }: ChainRouteModules): Router {
+export function chainRoutes({ view, query, prove }: ChainRouteModules): Router {
   const router = Router();
 
   router.get("/karat/v1/inferences/:id", async (request, response) => {
     const { id } = request.params;
     if (!/^[0-9a-f]{64}$/.test(id)) throw invalid("id", "32 bytes in lower-case hex");
     const bytes = fromHex(id);
-    const [found, check] = await Promise.all([query().inference(bytes), query().check(bytes)]);
+    const wanted = request.query.prove;
+    if (wanted !== undefined && wanted !== "1") throw invalid("prove", "1, or left out");
+    const [found, check, proof] = await Promise.all([
+      query().inference(bytes),
+      query().check(bytes),
+      wanted && prove(bytes),
+    ]);
     if (!found) throw new KaratError("not_found", "The chain has no inference with this id (any more).");
     response.json({
       inference: {
@@ -30,6 +37,8 @@ export function chainRoutes({ view, query }: ChainRouteModules): Router {
       },
       draw: drawOf(view, found),
       check: check ? checkJson(check) : null,
+      // Null for a block: the header with the app hash of the record's state is still to come.
+      ...(wanted && { proof: proof ? plain(proof) : null }),
     });
   });
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { encodeApiKey } from "@karat/client";
+import { encodeApiKey, type InferenceProof } from "@karat/client";
 import { addressOfKey, newPrivateKey, publicKeyOf, sha256, silentLogger, toHex, utf8 } from "@karat/common";
 import { createMetrics } from "@karat/common/http";
 import { deposit, epoch, inference, sign, verification } from "@karat/proto";
@@ -58,6 +58,9 @@ const chain = {
     number === undefined || number === 3n ? epoch.Epoch.fromPartial({ number: 3n }) : undefined,
 };
 
+let proof: InferenceProof | undefined;
+const prove = async (): Promise<InferenceProof | undefined> => proof;
+
 let path: string;
 let database: NodeDatabase;
 let server: ListeningServer;
@@ -71,10 +74,11 @@ beforeEach(async () => {
   notices = new Notices(database);
   payloads = new PayloadStore(database, { log: silentLogger });
   reasons = [];
+  proof = undefined;
   const app = createApp(
     [
       healthRoutes(() => reasons),
-      chainRoutes({ view, query: () => chain }),
+      chainRoutes({ view, query: () => chain, prove }),
       clientRoutes(view, notices),
       payloadRoutes(payloads, new PeerAuthentication(view, me), async () => undefined),
     ],
@@ -121,6 +125,27 @@ describe("what the chain knows", () => {
       check: { status: "pending", duties: [{ validator: "karat1v", verdict: "unspecified", deadline_height: "110" }] },
       draw: null,
     });
+  });
+
+  test("the proof of an inference, when it is asked for; null while no header tells of its state", async () => {
+    const at = `/karat/v1/inferences/${toHex(inferenceId)}`;
+    expect((await get(at))[1]).not.toHaveProperty("proof");
+    expect((await get(`${at}?prove=1`))[1]).toHaveProperty("proof", null);
+    proof = {
+      height: 7n,
+      storeName: "inference",
+      key: Uint8Array.of(1),
+      value: Uint8Array.of(2),
+      proofOps: [{ type: "ics23:simple", key: Uint8Array.of(1), data: Uint8Array.of(3) }],
+    };
+    expect((await get(`${at}?prove=1`))[1]).toHaveProperty("proof", {
+      height: "7",
+      store_name: "inference",
+      key: "01",
+      value: "02",
+      proof_ops: [{ type: "ics23:simple", key: "01", data: "03" }],
+    });
+    expect((await get(`${at}?prove=yes`))[0]).toBe(400);
   });
 
   test.each([
@@ -264,6 +289,7 @@ describe("the administrator", () => {
       ml: pool,
       onMlChanged: kept,
       outbox,
+      height: () => 1n,
       queue,
       payloads: fetcher,
       metrics: createMetrics({ process: false }),

@@ -191,15 +191,23 @@ export class Outbox implements RecordSink {
     return this.#dead.getCount();
   }
 
-  /** Puts a dead letter back. False when there is none under the key. */
-  async revive(key: string): Promise<boolean> {
+  /**
+   * Puts a dead letter back, to be sent at once. Throws `not_found`, `record_expired` where the chain would not take it any more, or
+   * `overloaded`; then it stays where it is.
+   */
+  async revive(key: string, height: bigint): Promise<void> {
     for (const { key: at, value } of this.#dead.getRange({ reverse: true })) {
       if (value.key !== key) continue;
-      await this.#dead.remove(at);
+      const { deadlineHeight } = value;
+      if (deadlineHeight < height) {
+        const why = `The chain took it up to height ${deadlineHeight}, and is at ${height}: it cannot be recorded any more.`;
+        throw new KaratError("record_expired", why, { deadlineHeight, height });
+      }
       this.add({ ...value, notBefore: 0n });
-      return true;
+      await this.#dead.remove(at);
+      return;
     }
-    return false;
+    throw new KaratError("not_found", "There is no dead letter with this key.", { key });
   }
 
   #track(key: string, entry: OutboxEntry): void {

@@ -356,9 +356,13 @@ describe("records", () => {
     await vi.waitFor(() =>
       expect(made.outbox.deadLetters(10)).toMatchObject([{ key: keyOf("finish", 1), reason: "deadline_passed" }]),
     );
+    const late = made.outbox.revive(keyOf("finish", 1), 103n);
+    await expect(late).rejects.toMatchObject({ code: "record_expired" });
+    await expect(made.outbox.revive(keyOf("start", 9), 100n)).rejects.toMatchObject({ code: "not_found" });
+    expect(made.outbox.deadCount).toBe(1);
     sender.height = 100n;
     made.outbox.add(start(1));
-    expect(await made.outbox.revive(keyOf("finish", 1))).toBe(true);
+    await made.outbox.revive(keyOf("finish", 1), 100n);
     await settled(made);
     expect(sender.recorded).toContain(shortOf(keyOf("finish", 1)));
     expect(made.outbox.deadCount).toBe(0);

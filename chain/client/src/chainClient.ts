@@ -3,6 +3,7 @@ import { fromTendermintEvent } from "@cosmjs/stargate";
 import { Comet38Client } from "@cosmjs/tendermint-rpc";
 import { KaratError, messageOf, sha256, toHex } from "@karat/common";
 import { createKaratRegistry } from "@karat/proto";
+import { type InferenceProof, inferenceKey } from "./proofs/index.ts";
 import { ChainQueries } from "./queries.ts";
 import { RpcConnection } from "./rpcConnection.ts";
 
@@ -72,6 +73,25 @@ export class ChainClient {
       throw new KaratError("query_failed", `The chain refused ${path}: ${log}`, { code, codespace, log });
     }
     return answer.value;
+  }
+
+  /**
+   * The record of an inference with its proof, in the newest state whose app hash a header has; not verified here. Undefined where that
+   * state has none: it is a block older than what a query shows.
+   */
+  async proveInference(id: Uint8Array): Promise<InferenceProof | undefined> {
+    const { storeName, key } = inferenceKey(id);
+    const height = Number((await this.status()).height) - 1;
+    const query = { path: `/store/${storeName}/key`, data: key, prove: true, height };
+    const { code, value, proof } = await reach(() => this.#comet.abciQuery(query));
+    if (code !== 0 || value.length === 0 || !proof) return undefined;
+    return { height: BigInt(height), storeName, key, value, proofOps: proof.ops };
+  }
+
+  /** The app hash of the state that block `height` left: it stands in the header of the next. */
+  async appHash(height: bigint): Promise<Uint8Array> {
+    const { header } = await reach(() => this.#comet.commit(Number(height) + 1));
+    return header.appHash;
   }
 
   /** What came of a committed block: its events and those of its transactions, whose bytes nobody needs who follows. */
