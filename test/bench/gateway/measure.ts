@@ -13,6 +13,8 @@ export interface Way {
   readonly processes: Readonly<Record<string, number>>;
   /** Those of them that stand beside the gateway: measured, and no part of its sum. */
   readonly beside: readonly string[];
+  /** It cannot stream. */
+  readonly plainOnly?: boolean;
 }
 
 export interface Load {

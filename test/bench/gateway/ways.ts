@@ -1,4 +1,4 @@
-/** The three ways: straight to the upstream, through a Karat network of two participants, through Portkey's gateway. */
+/** The ways: straight to the upstream, through a Karat network of two participants, through the least of two hops, through Portkey's gateway. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -66,6 +66,15 @@ export async function openWays(portkeyDir: string | undefined, profileDir?: stri
         beside: beside.map(([name]) => name),
       },
     ];
+    const [own, peer] = [await freePort(), await freePort()];
+    const floor = async (port: number, ...args: string[]) => {
+      const child = await start(process.execPath, [join(import.meta.dirname, "floor.ts"), String(port), ...args]);
+      children.push(child);
+      return child.pid;
+    };
+    const peerPid = await floor(peer, upstream);
+    const processes = { asked: await floor(own, upstream, url(peer)), peer: peerPid };
+    ways.push({ name: "floor", origin: url(own), headers: {}, processes, beside: [], plainOnly: true });
     const portkey = portkeyDir ? join(portkeyDir, "node_modules/@portkey-ai/gateway/build/start-server.js") : "";
     if (portkey && existsSync(portkey)) {
       const port = await freePort();
