@@ -67,7 +67,8 @@ export async function startNode(
     ...(config.mlToken === undefined ? {} : { token: config.mlToken }),
     enabled: kept.find((node) => plainUrl(node.url) === plainUrl(url))?.enabled ?? true,
   }));
-  for (const node of [...given, ...kept]) await ml.add(node);
+  const isGiven = ({ url }: MlNodeConfig) => given.some((node) => plainUrl(node.url) === plainUrl(url));
+  for (const node of [...given, ...kept.filter((node) => !isGiven(node))]) await ml.add(node);
   const keepMlNodes = async (): Promise<void> => {
     await settings.put("ml-nodes", ml.configs());
   };

@@ -89,3 +89,13 @@ test("a node named once more with a slash at its end had twice its capacity", as
   expect(pool.states()).toEqual([]);
   await pool.close();
 });
+
+test("a node added again with another token went on with the old one", async () => {
+  const pool = new MlPool({ log: silentLogger, idleMs: 1_000 });
+  const { url } = servers[0]!;
+  await pool.add({ url, token: "old" });
+  pool.setEnabled(url, false);
+  await pool.add({ url, token: "new" });
+  expect(pool.configs()).toEqual([{ url, token: "new", enabled: false }]);
+  await pool.close();
+});

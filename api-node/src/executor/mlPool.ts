@@ -81,24 +81,29 @@ export class MlPool {
     await Promise.all([...this.#members.values(), ...this.#leaving].map(({ node }) => node.close()));
   }
 
-  /** Adds a node and checks it once; one that is there stays. Throws `invalid_request` when the URL is none or the list is full. */
+  /** Adds a node and checks it once; one that is there stays, unless its token is another: what runs on it with the old one ends first. Throws `invalid_request` when the URL is none or the list is full. */
   async add(given: MlNodeConfig): Promise<void> {
-    if (!URL.canParse(given.url) || !/^https?:/.test(given.url) || this.#members.size >= MAX_NODES) {
-      throw new KaratError("invalid_request", "Not the URL of an ML node, or too many nodes.", { param: "url" });
+    if (!URL.canParse(given.url) || !/^https?:/.test(given.url)) {
+      throw new KaratError("invalid_request", "Not the URL of an ML node.", { param: "url" });
     }
     const config = { ...given, url: plainUrl(given.url) };
-    if (this.#members.has(config.url)) return;
+    const known = this.#members.get(config.url);
+    if (known && known.config.token === config.token) return;
+    if (!known && this.#members.size >= MAX_NODES) {
+      throw new KaratError("invalid_request", `There are ${MAX_NODES} ML nodes: remove one first.`, { param: "url" });
+    }
     const node = new MlNode({ ...config, idleMs: this.#options.idleMs });
     const member: Member = {
       node,
       config,
       models: [],
       healthy: false,
-      enabled: config.enabled ?? true,
+      enabled: config.enabled ?? known?.enabled ?? true,
       running: 0,
       error: undefined,
     };
     this.#members.set(config.url, member);
+    if (known) await this.#retire(known);
     await this.#check(member);
   }
 
@@ -106,6 +111,10 @@ export class MlPool {
   async remove(url: string): Promise<void> {
     const member = this.#required(url);
     this.#members.delete(member.config.url);
+    await this.#retire(member);
+  }
+
+  async #retire(member: Member): Promise<void> {
     this.#leaving.add(member);
     await this.#leave(member);
   }

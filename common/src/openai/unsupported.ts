@@ -27,7 +27,9 @@ export function refuseUnsupported(body: Readonly<Record<string, unknown>>): void
   for (const [param, check] of Object.entries(SUPPORTED)) {
     const value = body[param];
     if (value === undefined || value === null || check(value, body)) continue;
-    throw new KaratError("invalid_request", `${param}: this value is not supported`, { param });
+    const why =
+      param === "stream_options" && body.stream !== true ? "only with `stream: true`" : "this value is not supported";
+    throw new KaratError("invalid_request", `${param}: ${why}`, { param });
   }
 }
 
