@@ -61,14 +61,15 @@ export async function startNode(
 
   const ml = new MlPool({ log, idleMs: config.idleMs });
   // What an administrator has added or disabled stays so; where the settings name a node, its token is theirs.
-  const kept = (settings.get("ml-nodes") ?? []) as MlNodeConfig[];
+  const stored = (settings.get("ml-nodes") ?? []) as MlNodeConfig[];
+  const kept = new Map(stored.map((node) => [plainUrl(node.url), node]));
   const given = config.mlUrls.map((url) => ({
     url,
     ...(config.mlToken === undefined ? {} : { token: config.mlToken }),
-    enabled: kept.find((node) => plainUrl(node.url) === plainUrl(url))?.enabled ?? true,
+    enabled: kept.get(plainUrl(url))?.enabled ?? true,
   }));
-  const isGiven = ({ url }: MlNodeConfig) => given.some((node) => plainUrl(node.url) === plainUrl(url));
-  for (const node of [...given, ...kept.filter((node) => !isGiven(node))]) await ml.add(node);
+  for (const { url } of given) kept.delete(plainUrl(url));
+  for (const node of [...given, ...kept.values()]) await ml.add(node);
   const keepMlNodes = async (): Promise<void> => {
     await settings.put("ml-nodes", ml.configs());
   };

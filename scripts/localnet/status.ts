@@ -10,7 +10,7 @@ await runScript(async () => {
   if (!network) throw new UsageError(`no network in ${options.dir}; start one with scripts/localnet/up`);
   const { plan, processes } = network;
   const alive = processes.filter((ref) => ref.alive).length;
-  const running = processes.length > 0 && processes.every((ref) => ref.alive);
+  const running = alive > 0 && alive === processes.length;
   if (!running) process.exitCode = 3;
   if (options.json) {
     const participants = plan.participants.map(({ address, ports }) => ({
@@ -39,9 +39,9 @@ await runScript(async () => {
       }),
     );
   }
-  print(
-    `${plan.chainId} (${plan.engine}) in ${options.dir}: ${running ? "running" : alive === 0 ? "not running" : `${alive} of ${processes.length} processes run, up starts the rest`}`,
-  );
+  const some = `${alive} of ${processes.length} processes run, up starts the rest`;
+  const summary = running ? "running" : alive === 0 ? "not running" : some;
+  print(`${plan.chainId} (${plan.engine}) in ${options.dir}: ${summary}`);
   for (const { name, pid, alive, log } of processes)
     print(`  ${alive ? "●" : "○"} ${name.padEnd(10)} pid ${String(pid).padEnd(7)} ${log}`);
 });

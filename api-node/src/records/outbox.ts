@@ -77,15 +77,10 @@ export class Outbox implements RecordSink {
 
   hasten(kind: RecordKind, inferenceId: Uint8Array): void {
     const key = recordKey(kind, inferenceId);
-    const entry = this.get(key);
     const pending = this.#pending.get(key);
-    if (!entry || !pending || pending.notBefore === 0n || entry.tx) return;
+    if (!pending || pending.notBefore === 0n || this.get(key)?.tx) return;
     pending.notBefore = 0n;
-    pending.awaits = undefined;
-    const { awaits: _before, ...rest } = entry;
-    const hastened = { ...rest, notBefore: 0n };
-    if (!this.#hold(key, hastened)) void this.#put(key, hastened);
-    this.#tell();
+    void this.#awaitsNoMore(key, { notBefore: 0n });
   }
 
   /**
@@ -93,13 +88,17 @@ export class Outbox implements RecordSink {
    * again.
    */
   async resolve(key: string, agrees: boolean): Promise<void> {
+    await this.#awaitsNoMore(key, { agrees });
+  }
+
+  async #awaitsNoMore(key: string, change: Pick<Partial<OutboxEntry>, "notBefore" | "agrees">): Promise<void> {
     const entry = this.get(key);
     const pending = this.#pending.get(key);
     if (!entry || !pending) return;
     pending.awaits = undefined;
     const { awaits: _over, ...rest } = entry;
-    const resolved = { ...rest, agrees };
-    if (!this.#hold(key, resolved)) await this.#put(key, resolved);
+    const changed = { ...rest, ...change };
+    if (!this.#hold(key, changed)) await this.#put(key, changed);
     this.#tell();
   }
 

@@ -67,10 +67,10 @@ export async function placeOrder(
       param: "model",
     });
   }
+  const maxInputPrice = terms.maxInputPrice ?? largest(offers.map(({ offer }) => offer.inputPrice));
+  const maxOutputPrice = terms.maxOutputPrice ?? largest(offers.map(({ offer }) => offer.outputPrice));
   const withinPrices = offers.some(
-    ({ offer }) =>
-      offer.inputPrice <= (terms.maxInputPrice ?? offer.inputPrice) &&
-      offer.outputPrice <= (terms.maxOutputPrice ?? offer.outputPrice),
+    ({ offer }) => offer.inputPrice <= maxInputPrice && offer.outputPrice <= maxOutputPrice,
   );
   if (!withinPrices) {
     throw new KaratError("model_not_found", `Nobody offers the model ${model} within these prices now.`, {
@@ -80,8 +80,6 @@ export async function placeOrder(
   const { maxPromptTokens } = modules;
   const limits = { exactly, ...(maxPromptTokens === undefined ? {} : { maxPromptTokens }) };
   const { bounds, counted } = await tokenBounds(request, ml, declared.contextLength, limits);
-  const maxInputPrice = terms.maxInputPrice ?? largest(offers.map(({ offer }) => offer.inputPrice));
-  const maxOutputPrice = terms.maxOutputPrice ?? largest(offers.map(({ offer }) => offer.outputPrice));
   const worst = lockedCost(
     { model, capacity: 0n, inputPrice: maxInputPrice, outputPrice: maxOutputPrice },
     bounds.maxInputTokens,

@@ -1,4 +1,4 @@
-import { fromBase64, KaratError } from "@karat/common";
+import { fromBase64, KaratError, toHex } from "@karat/common";
 import { readAnswer, requestHash, sanitizeRequest } from "@karat/rules";
 import { type ListedPart, receivedParts, verifyDelivery } from "./delivery.ts";
 import { ShownAnswer, type ShownEvent } from "./shownAnswer.ts";
@@ -117,7 +117,7 @@ async function verifyShown(
   });
   if (receipt.chainId !== chainId) throw mismatch("chain_id");
   if (receipt.transferAgent !== karat.transfer_agent) throw mismatch("transfer_agent");
-  if (Buffer.from(receipt.inferenceId).toString("hex") !== karat.inference_id) throw mismatch("inference_id");
+  if (toHex(receipt.inferenceId) !== karat.inference_id) throw mismatch("inference_id");
   const { usage } = shown;
   if (!usage) return;
   const counts = [usage.prompt_tokens, usage.completion_tokens];

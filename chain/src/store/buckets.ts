@@ -7,6 +7,7 @@
 import { KaratError } from "@karat/common";
 import { fromBinary, toBinary } from "./bytes.ts";
 import type { Write } from "./overlay.ts";
+import { lowerBound } from "./sortedKeys.ts";
 import type { KeyRange, ValueReader } from "./types.ts";
 import { type Codec, Value } from "./value.ts";
 
@@ -54,18 +55,6 @@ const bucketCodec: Codec<Bucket> = {
 };
 
 const unequal = () => new KaratError("invalid_key", "members of a bucket have one length, and so have their values");
-
-/** Index of the first member that is not before `key`. */
-function lowerBound(members: readonly string[], key: string): number {
-  let low = 0;
-  let high = members.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (members[middle]! < key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
 
 /** What a member without a value reads as. */
 const NOTHING = Value.encoded(new Uint8Array());

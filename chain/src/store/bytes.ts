@@ -20,3 +20,15 @@ export const fromBinary = (binary: string): Uint8Array => {
   for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
   return bytes;
 };
+
+/** Writes an unsigned LEB128 varint, at most 2^53, and gives the offset behind it. */
+export function writeUvarint(out: Uint8Array, at: number, value: number): number {
+  let rest = value;
+  let offset = at;
+  while (rest >= 0x80) {
+    out[offset++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  out[offset++] = rest;
+  return offset;
+}

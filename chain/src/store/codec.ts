@@ -1,6 +1,7 @@
 import { KaratError } from "@karat/common";
 import type { Version } from "./backend.ts";
-import { Node, Ref, writeUvarint } from "./iavl/node.ts";
+import { writeUvarint } from "./bytes.ts";
+import { Node, Ref } from "./iavl/node.ts";
 
 /** Reads what ByteWriter wrote. Running past the end throws `corrupt_store`, or what `fail` makes. */
 export class ByteReader {

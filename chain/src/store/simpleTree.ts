@@ -1,5 +1,5 @@
 import { sha256, sha256Into } from "@karat/common";
-import { writeUvarint } from "./iavl/node.ts";
+import { writeUvarint } from "./bytes.ts";
 
 /**
  * The Merkle tree of RFC 6962 as CometBFT builds it over entries (the ICS-23 tendermint spec): a leaf is

@@ -73,7 +73,8 @@ export class SortedKeys {
   }
 }
 
-function lowerBound(sorted: readonly string[], key: string): number {
+/** Index of the first of sorted keys that is not before `key`. */
+export function lowerBound(sorted: readonly string[], key: string): number {
   let low = 0;
   let high = sorted.length;
   while (low < high) {

@@ -1,6 +1,6 @@
 /**
  * POST /karat/v1/generate: newline-delimited JSON, `start` once the engine has taken the job, a `token` each, then `end` or `error`. With
- * `stream: false` tokens may wait for others, up to 50 ms.
+ * `stream: false` a token that comes within 50 ms of the last write waits for the next line.
  */
 import { toBase64, toHex, utf8 } from "@karat/common";
 import { openAiError } from "@karat/common/openai";
@@ -13,13 +13,14 @@ import { bodyOf, type NodeContext, requestSignal, requireModel } from "./context
 import { LineWriter } from "./lineWriter.ts";
 import { AnswerMeter } from "./meter.ts";
 
-/** Longest that a token of an answer that nobody reads yet waits for the next. */
+/** Of an answer that nobody reads yet, what comes this soon after the last write goes out with the next line, whenever that comes. */
 const LUMP_MS = 50;
 
 export async function generate(context: NodeContext, request: Request, response: Response): Promise<void> {
   const asked = readKaratRequest(bodyOf(request));
-  const topLogprobs = integerField(record(bodyOf(request)), "top_logprobs", 0, 20, 0);
-  const prefixIds = idsField(record(bodyOf(request)), "prefix_token_ids");
+  const fields = record(bodyOf(request));
+  const topLogprobs = integerField(fields, "top_logprobs", 0, 20, 0);
+  const prefixIds = idsField(fields, "prefix_token_ids");
   requireModel(context, asked.model);
   const meter = new AnswerMeter(context.metrics);
   const events = answer(
@@ -27,7 +28,7 @@ export async function generate(context: NodeContext, request: Request, response:
     { ...asked, prefixIds, topLogprobs, recordTop: context.artifact.k, earlyStart: true },
     requestSignal(context, response),
   );
-  const lines = new LineWriter(response, booleanField(record(bodyOf(request)), "stream", true) ? 0 : LUMP_MS);
+  const lines = new LineWriter(response, booleanField(fields, "stream", true) ? 0 : LUMP_MS);
   try {
     for await (const event of events) {
       meter.observe(event);

@@ -8,7 +8,7 @@ export class LineWriter {
   #held = "";
   #writtenMs = 0;
 
-  /** `lumpMs`: how long a line that can wait does so; 0: not at all. */
+  /** `lumpMs`: how long after a write a line that can wait does so; 0: not at all. */
   constructor(response: ServerResponse, lumpMs: number) {
     this.#response = response;
     this.#lumpMs = lumpMs;

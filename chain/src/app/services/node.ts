@@ -1,10 +1,6 @@
 import { DENOM } from "@karat/common";
 import { ConfigResponse } from "cosmjs-types/cosmos/base/node/v1beta1/query";
-import {
-  GetLatestBlockResponse,
-  GetNodeInfoResponse,
-  GetSyncingResponse,
-} from "cosmjs-types/cosmos/base/tendermint/v1beta1/query";
+import { GetLatestBlockResponse, GetNodeInfoResponse } from "cosmjs-types/cosmos/base/tendermint/v1beta1/query";
 import { ChainError, SDK } from "../errors.ts";
 import type { Context, QueryHandler } from "../module.ts";
 
@@ -14,7 +10,7 @@ export interface NodeServiceDeps {
   readonly version: string;
 }
 
-/** cosmos.base.tendermint.v1beta1.Service, as far as an application can know it: blocks themselves are the engine's. */
+/** cosmos.base.tendermint.v1beta1.Service, as far as an application can know it: blocks and the state of syncing are the engine's. */
 export function nodeService({ chainId, version }: NodeServiceDeps): Record<string, QueryHandler> {
   const service = "/cosmos.base.tendermint.v1beta1.Service";
   return {
@@ -34,8 +30,6 @@ export function nodeService({ chainId, version }: NodeServiceDeps): Record<strin
         GetLatestBlockResponse.fromPartial({ block: { header }, sdkBlock: { header } }),
       ).finish();
     },
-
-    [`${service}/GetSyncing`]: () => GetSyncingResponse.encode({ syncing: false }).finish(),
   };
 }
 

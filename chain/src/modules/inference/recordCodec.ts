@@ -3,6 +3,7 @@
  * often as they are.
  */
 import { inference, sign } from "@karat/proto";
+import { writeUvarint } from "../../store/bytes.ts";
 import type { Codec } from "../../store/value.ts";
 
 type Inference = inference.Inference;
@@ -84,9 +85,7 @@ class Fields {
   }
 
   #varint(value: number): void {
-    let rest = value;
-    for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) this.#slab[this.#at++] = (rest % 0x80) | 0x80;
-    this.#slab[this.#at++] = rest;
+    this.#at = writeUvarint(this.#slab, this.#at, value);
   }
 }
 

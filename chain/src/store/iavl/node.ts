@@ -1,4 +1,5 @@
 import { sha256 } from "@karat/common";
+import { writeUvarint } from "../bytes.ts";
 
 /** Root of a tree without entries. */
 export const EMPTY_ROOT = sha256(new Uint8Array(0));
@@ -51,18 +52,6 @@ export const NO_HASH = new Uint8Array(0);
 /** Where saved nodes come from. Throws KaratError `corrupt_store` for an id that is not there. */
 export interface NodeSource {
   load(id: number): Node;
-}
-
-/** Length of an unsigned LEB128 varint; safe for every integer up to 2^53. */
-export function writeUvarint(out: Uint8Array, at: number, value: number): number {
-  let rest = value;
-  let offset = at;
-  while (rest >= 0x80) {
-    out[offset++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  out[offset++] = rest;
-  return offset;
 }
 
 /** Go's signed varint (zigzag) of a number that is never negative here. */

@@ -5,7 +5,7 @@ import type { Context } from "../../../app/module.ts";
 import { ERRORS } from "../errors.ts";
 import { emitDelivery } from "../events.ts";
 import type { RecordDeps } from "../expects.ts";
-import { convictOfContradiction, deliveredAt, putDelivered, require, whole, write } from "../keeper.ts";
+import { convictOfContradiction, putDelivered, require, whole, write } from "../keeper.ts";
 import { STORE, statements } from "../keys.ts";
 import { decodeResponse, isDigestSignedBy } from "../signed.ts";
 import { contradicts, deliver, follow, sameBytes } from "../transition.ts";
@@ -59,8 +59,8 @@ function isRecorded(
   complete: boolean,
 ): boolean {
   if (before.transferAgent !== sender.operator) throw new ChainError(ERRORS.wrongSender, "not its transfer agent");
-  if (deliveredAt(ctx, before) === 0n) return false;
-  const { deliveryComplete, deliveredRoot } = whole(ctx, before);
+  const { deliveryHeight, deliveryComplete, deliveredRoot } = whole(ctx, before);
+  if (deliveryHeight === 0n) return false;
   if (deliveryComplete === complete && sameBytes(deliveredRoot, root)) return true;
   throw new ChainError(ERRORS.alreadyDelivered, "delivered with another content");
 }
