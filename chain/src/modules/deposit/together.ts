@@ -7,7 +7,8 @@ import { lock, unlock } from "./transition.ts";
 
 /**
  * What one message locks and unlocks: a deposit is read once, however many records it pays for, and written once, by `write`. Until
- * then nothing else may write deposits.
+ * then nothing else may write deposits; nothing can, for only the inference module is given the keeper, and within a message it works
+ * with this in its place. Fines and slashing take from collateral, which participants have.
  */
 export class DepositsTogether {
   readonly #keeper: Pick<DepositKeeper, "get" | "totalLocked">;

@@ -125,6 +125,18 @@ describe("an executor that signs two outputs is convicted", () => {
     expect(after.collateral).toBeLessThan(before);
   });
 
+  test("in a message that starts another of the same client: its deposit has both, for it is written once", () => {
+    const [lied, next] = [network.served(), network.request()];
+    const deliveries = [deliveryOf(network, lied, two)];
+    const batch = network.batch({ starts: [next.record], deliveries }, network.transferAgent);
+    expect(network.send(batch)).toEqual([0, 0]);
+    expect(statusOf(lied)).toBe(Status.INVALID);
+    const { locked } = network.record(next)!;
+    expect(locked).toBeGreaterThan(0n);
+    expect(network.deposit()).toMatchObject({ available: DEPOSITED - locked, locked });
+    network.assertInvariants();
+  });
+
   test("a finish that is paid by other counts than its statement has is a second output, too", () => {
     for (const first of ["finish", "delivery"]) {
       const request = started();
