@@ -10,7 +10,7 @@ import {
   MAX_ALTERNATIVES,
 } from "./artifact.ts";
 import { climb, merkleRoot, pathOf, WINDOW_TOKENS, windowCount } from "./artifactTree.ts";
-import { toInteger } from "./draw.ts";
+import { drawnBelow } from "./draw.ts";
 import { RuleError } from "./errors.ts";
 import { compareBytes, domainHash, sha256 } from "./hash.ts";
 
@@ -63,8 +63,7 @@ export function checkValuesWindow(root: Uint8Array, { index, positions, coded, p
 
 /** The window of an output of `tokens` > 0 tokens that a second look has opened; `beacon` is of the height at which the last validator committed. */
 export function drawnWindow(beacon: Uint8Array, inferenceId: Uint8Array, tokens: number): number {
-  const u = toInteger(domainHash("karat/values-window", beacon, inferenceId).subarray(0, 8));
-  return Number((u * BigInt(windowCount(tokens))) >> 64n);
+  return drawnBelow(windowCount(tokens), domainHash("karat/values-window", beacon, inferenceId));
 }
 
 /**

@@ -27,6 +27,8 @@ export class DrawTable {
   readonly #candidates: readonly Candidate[];
   /** Sums of the weights up to and with each. */
   readonly #sums: readonly bigint[];
+  /** Of all weights together. */
+  readonly #range: Range;
 
   /** Throws `invalid_candidates` on a negative weight or a repeated id. */
   constructor(candidates: readonly Candidate[]) {
@@ -36,15 +38,15 @@ export class DrawTable {
       sum += weight;
       return sum;
     });
+    this.#range = rangeOf(sum);
   }
 
   /** The order that `weightedOrder` gives, without those that are passed over. */
   order(seed: Uint8Array, limit = this.#candidates.length, passedOver: readonly string[] = []): string[] {
     const order: string[] = [];
     let left: Candidate[] | undefined;
-    let total = this.#sums.at(-1) ?? 0n;
+    let { total, usable } = this.#range;
     for (let counter = 0n; order.length < limit && total > 0n; counter += 1n) {
-      const usable = DIGEST_RANGE - (DIGEST_RANGE % total);
       const drawn = toInteger(domainHash("karat/draw-stream", seed, counter));
       if (drawn >= usable) continue;
       const point = drawn % total;
@@ -54,7 +56,7 @@ export class DrawTable {
       if (order.length === limit) break;
       left ??= this.#candidates.slice();
       left.splice(index, 1);
-      total -= chosen.weight;
+      ({ total, usable } = rangeOf(total - chosen.weight));
     }
     return order;
   }
@@ -76,6 +78,18 @@ export class DrawTable {
     return low;
   }
 }
+
+interface Range {
+  /** What a digest is drawn from: 0 … total - 1. */
+  readonly total: bigint;
+  /** Digests from here on would favour the first. */
+  readonly usable: bigint;
+}
+
+const rangeOf = (total: bigint): Range => ({
+  total,
+  usable: total === 0n ? 0n : DIGEST_RANGE - (DIGEST_RANGE % total),
+});
 
 const executorSeed = (beacon: Uint8Array, inferenceId: Uint8Array): Uint8Array =>
   domainHash("karat/draw", beacon, inferenceId);
@@ -132,12 +146,19 @@ function at(candidates: readonly Candidate[], point: bigint): number {
   throw new RuleError("invalid_candidates", "weight", "a point beyond the total weight");
 }
 
-/** Big-endian. */
-export function toInteger(bytes: Uint8Array): bigint {
+const TWO_32 = 2 ** 32;
+
+/** ⌊u·n / 2^64⌋ for u the first 8 bytes of a digest, big-endian: one of 0 … n - 1. `n` is at most 2^21: no product exceeds 2^53. */
+export function drawnBelow(n: number, digest: Uint8Array): number {
+  const view = new DataView(digest.buffer, digest.byteOffset, 8);
+  const low = Math.floor((view.getUint32(4) * n) / TWO_32);
+  return Math.floor((view.getUint32(0) * n + low) / TWO_32);
+}
+
+/** Big-endian; a multiple of 8 bytes. */
+function toInteger(bytes: Uint8Array): bigint {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let value = 0n;
-  let at = 0;
-  for (; at + 8 <= bytes.length; at += 8) value = (value << 64n) | view.getBigUint64(at);
-  for (; at < bytes.length; at++) value = (value << 8n) | BigInt(bytes[at]!);
+  for (let at = 0; at < bytes.length; at += 8) value = (value << 64n) | view.getBigUint64(at);
   return value;
 }

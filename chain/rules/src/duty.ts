@@ -1,8 +1,8 @@
-import { type Candidate, type DrawTable, toInteger, weightedOrder } from "./draw.ts";
+import { type Candidate, type DrawTable, drawnBelow, weightedOrder } from "./draw.ts";
 import { RuleError } from "./errors.ts";
 import { domainHash } from "./hash.ts";
 
-const MICROS = 1_000_000n;
+const MICROS = 1_000_000;
 
 export interface DutyInput {
   /** Of the height after the one at which the finish became final: nobody can know it in advance. */
@@ -36,11 +36,10 @@ export function secondLookDraw({ beacon, inferenceId, rateMicros }: DutyInput): 
 }
 
 function isDrawn(domain: string, beacon: Uint8Array, inferenceId: Uint8Array, rateMicros: number): boolean {
-  if (!Number.isInteger(rateMicros) || rateMicros < 0 || rateMicros > 1_000_000) {
+  if (!Number.isInteger(rateMicros) || rateMicros < 0 || rateMicros > MICROS) {
     throw new RuleError("invalid_rate", "rateMicros", "an integer from 0 to 1000000", { rateMicros });
   }
-  const u = toInteger(domainHash(domain, beacon, inferenceId).subarray(0, 8));
-  return (u * MICROS) >> 64n < BigInt(rateMicros);
+  return drawnBelow(MICROS, domainHash(domain, beacon, inferenceId)) < rateMicros;
 }
 
 /** The members who decide after an objection; `beacon` is that of a height after the objection. */

@@ -60,10 +60,16 @@ function append(at: number, bytes: Uint8Array): number {
   return end;
 }
 
+/** Valid until the next call. */
 function partBytes(part: HashPart): Uint8Array {
   if (typeof part === "string") return utf8(part);
-  return typeof part === "bigint" ? u64(part) : part;
+  if (typeof part !== "bigint") return part;
+  putU64(word, part);
+  return wordBytes;
 }
+
+const word = new DataView(new ArrayBuffer(8));
+const wordBytes = new Uint8Array(word.buffer);
 
 export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
@@ -86,12 +92,16 @@ export function tokensHash(ids: readonly number[]): Uint8Array {
 
 /** Eight bytes, big-endian. */
 export function u64(value: bigint): Uint8Array {
+  const bytes = new Uint8Array(8);
+  putU64(new DataView(bytes.buffer), value);
+  return bytes;
+}
+
+function putU64(target: DataView, value: bigint): void {
   if (value < 0n || value > MAX_U64) {
     throw new RuleError("invalid_amount", "u64", "not an unsigned 64-bit integer", { value: value.toString() });
   }
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, value);
-  return bytes;
+  target.setBigUint64(0, value);
 }
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {

@@ -5,7 +5,8 @@
  * FinalizeBlock and Commit on a fresh application over LMDB that has not seen them in CheckTx; transfers in the same run are the
  * baseline. With `--seen yes` every transaction passes CheckTx first, outside the measured time, as on a node that was there when
  * it was sent: its threads know the signatures when the block comes. Milliseconds depend on the
- * machine; compare the ratios. With several `--runs` each kind of block has its least: what others do on a busy machine only adds.
+ * machine; compare the ratios. With several `--runs` each block has its least: what others do on a busy machine only adds. Blocks in which
+ * earlier inferences are paid are told apart: what paying costs is not what starting costs.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -44,6 +45,11 @@ const line = (text = "") => void process.stdout.write(`${text}\n`);
 if (values.seen !== "yes" && values.seen !== "no") throw new RangeError("--seen is yes or no");
 const pool = values.seen === "yes" ? new SignaturePool({ log: silentLogger }) : undefined;
 
+type Time = "ms" | "finalize" | "commit";
+
+/** A kind of blocks, and those of it in which earlier inferences are settled. */
+type Row = Kind | `settling ${Kind}`;
+
 interface Cost {
   /** CPU time in ms, of all threads. */
   ms: number;
@@ -57,7 +63,8 @@ interface Cost {
 const NOTHING: Cost = { ms: 0, finalize: 0, commit: 0, records: 0, bytes: 0 };
 
 class Replay {
-  readonly costs = new Map<Kind, Cost>();
+  /** Of each block, in order. */
+  readonly costs: Measured[] = [];
   readonly #path = mkdtempSync(join(tmpdir(), "karat-bench-"));
   readonly #store = LmdbCommitStore.open({ path: this.#path, ...STORES });
   readonly #harness: AppHarness;
@@ -71,18 +78,19 @@ class Replay {
       await this.#see(request.txs);
       const before = process.cpuUsage();
       const began = performance.now();
-      this.#harness.app.finalizeBlock(request);
+      const { events } = this.#harness.app.finalizeBlock(request);
       const executed = performance.now();
       this.#harness.app.commit();
       const committed = performance.now();
       const { user, system } = process.cpuUsage(before);
-      const cost = this.costs.get(kind) ?? { ...NOTHING };
-      cost.ms += (user + system) / 1000;
-      cost.finalize += executed - began;
-      cost.commit += committed - executed;
-      cost.records += held;
-      cost.bytes += request.txs.reduce((sum, tx) => sum + tx.length, 0);
-      this.costs.set(kind, cost);
+      this.costs.push({
+        row: events.some(({ type }) => type === "inference_settled") ? `settling ${kind}` : kind,
+        ms: (user + system) / 1000,
+        finalize: executed - began,
+        commit: committed - executed,
+        records: held,
+        bytes: request.txs.reduce((sum, tx) => sum + tx.length, 0),
+      });
     }
   }
 
@@ -95,9 +103,10 @@ class Replay {
     await pool.idle();
   }
 
-  per(kind: Kind): number {
-    const { ms, records: held } = this.costs.get(kind) ?? { ms: 0, records: 1 };
-    return ms / held;
+  /** CPU time of a record, ms. */
+  per(row: Row): number {
+    const { ms, records: held } = sumOf(this.costs, (cost) => cost.row === row);
+    return ms / Math.max(1, held);
   }
 
   close(): void {
@@ -107,7 +116,6 @@ class Replay {
 }
 
 const RECORDS: readonly Kind[] = ["start", "finish", "delivery"];
-const SERVING: readonly Kind[] = ["start", "finish", "delivery", "commitment", "verdict", "empty"];
 
 async function recordTraffic(): Promise<readonly RecordedBlock[]> {
   const { traffic, blocks } = await recorder();
@@ -119,35 +127,49 @@ async function recordTraffic(): Promise<readonly RecordedBlock[]> {
 }
 
 /** What others do on a busy machine only adds, to each of the times by itself. */
-const leastOf = (a: Cost, b: Cost): Cost => ({
+const leastOf = (a: Measured, b: Measured): Measured => ({
   ...a,
   ms: Math.min(a.ms, b.ms),
   finalize: Math.min(a.finalize, b.finalize),
   commit: Math.min(a.commit, b.commit),
 });
 
-function report(costs: ReadonlyMap<Kind, Cost>): void {
-  const cost = (kind: Kind) => costs.get(kind) ?? NOTHING;
-  const per = (kind: Kind, what: "ms" | "finalize" | "commit" = "ms") =>
-    cost(kind)[what] / Math.max(1, cost(kind).records);
-  const total = SERVING.reduce((sum, kind) => sum + cost(kind).ms, 0);
-  const bytes = SERVING.reduce((sum, kind) => sum + cost(kind).bytes, 0);
-  const transfer = per("send");
-  const each = total / inferences;
-  line(`transfers        ${transfer.toFixed(3)} ms each, ${Math.round(1000 / transfer)}/s, ${perRecord(cost("send"))}`);
-  for (const kind of ["start", "finish", "delivery", "commitment", "verdict"] as const) {
-    const clock = `FinalizeBlock ${per(kind, "finalize").toFixed(3)}, Commit ${per(kind, "commit").toFixed(3)} on the clock`;
-    line(
-      `${kind.padEnd(16)} ${per(kind).toFixed(3)} ms each (${clock}), ${perRecord(cost(kind))}, ${cost(kind).records}`,
-    );
+type Measured = Cost & { readonly row: Row };
+
+function sumOf(costs: readonly Measured[], wanted: (cost: Measured) => boolean): Cost {
+  const sum = { ...NOTHING };
+  for (const cost of costs.filter(wanted)) {
+    for (const what of ["ms", "finalize", "commit", "records", "bytes"] as const) sum[what] += cost[what];
   }
-  const sum = (what: "ms" | "finalize" | "commit") =>
-    RECORDS.reduce((all, kind) => all + per(kind, what), 0).toFixed(3);
-  line(`these first three ${sum("ms")} ms (FinalizeBlock ${sum("finalize")}, Commit ${sum("commit")} on the clock)`);
-  line(`empty blocks     ${cost("empty").ms.toFixed(0)} ms in all: settlement, rewards, epochs`);
+  return sum;
+}
+
+function report(costs: readonly Measured[]): void {
+  const of = (...rows: readonly Row[]) => sumOf(costs, ({ row }) => rows.includes(row));
+  const both = (kind: Kind) => of(kind, `settling ${kind}`);
+  const each = (cost: Cost, what: Time) => (cost[what] / Math.max(1, cost.records)).toFixed(3);
+  const clock = (cost: Cost) => `FinalizeBlock ${each(cost, "finalize")}, Commit ${each(cost, "commit")} on the clock`;
+  for (const kind of ["send", ...RECORDS, "commitment", "verdict"] as const) {
+    for (const row of [kind, `settling ${kind}`] as const) {
+      const cost = of(row);
+      if (cost.records === 0) continue;
+      line(`${row.padEnd(19)} ${each(cost, "ms")} ms each (${clock(cost)}), ${perRecord(cost)}, ${cost.records}`);
+    }
+  }
+  const three = (costOf: (kind: Kind) => Cost): string => {
+    const sum = (what: Time) => RECORDS.reduce((all, kind) => all + Number(each(costOf(kind), what)), 0).toFixed(3);
+    return `${sum("ms")} ms (FinalizeBlock ${sum("finalize")}, Commit ${sum("commit")} on the clock)`;
+  };
   line(
-    `inference        ${each.toFixed(3)} ms, ${Math.round(1000 / each)}/s on one core, ${(bytes / inferences).toFixed(0)} bytes; ` +
-      `${((100 * cost("verdict").records) / inferences).toFixed(0)} % checked; ${(each / transfer).toFixed(2)} transfers`,
+    `start + finish + delivery ${three((kind) => of(kind))}; what others are paid in the same blocks included ${three(both)}`,
+  );
+  line(`empty blocks ${both("empty").ms.toFixed(0)} ms in all: settlement, rewards, epochs`);
+  const all = sumOf(costs, ({ row }) => row !== "send");
+  const [inference, transfer] = [all.ms / inferences, of("send").ms / of("send").records];
+  const checked = (100 * both("verdict").records) / inferences;
+  line(
+    `inference ${inference.toFixed(3)} ms, ${Math.round(1000 / inference)}/s on one core, ${(all.bytes / inferences).toFixed(0)} bytes; ` +
+      `${checked.toFixed(0)} % checked; ${(inference / transfer).toFixed(2)} transfers`,
   );
 }
 
@@ -191,14 +213,15 @@ line(`${inferences} inferences in rounds of ${round}, batches of ${batch}, ${blo
 const warmUp = new Replay();
 await warmUp.run(blocks);
 warmUp.close();
-const least = new Map<Kind, Cost>();
+let least: readonly Measured[] | undefined;
 for (let i = 0; i < runs; i++) {
   const measured = new Replay();
   await measured.run(blocks);
   measured.close();
-  for (const [kind, cost] of measured.costs) least.set(kind, leastOf(cost, least.get(kind) ?? cost));
+  const before = least;
+  least = measured.costs.map((cost, at) => leastOf(cost, before?.[at] ?? cost));
 }
-report(least);
+report(least!);
 
 line();
 const observed = new Replay();

@@ -21,9 +21,11 @@ export const DIGEST_BYTES = 32;
 export const CHECK_BYTES = 129;
 
 /** The 129 bytes that stand for a check, undefined where a length is wrong: such a signature is no good. */
-export function packCheck({ publicKey, digest, signature }: SignatureCheck): Uint8Array | undefined {
+export function packCheck(
+  { publicKey, digest, signature }: SignatureCheck,
+  packed = new Uint8Array(CHECK_BYTES),
+): Uint8Array | undefined {
   if (publicKey.length !== KEY_BYTES || digest.length !== DIGEST_BYTES || signature.length !== 64) return undefined;
-  const packed = new Uint8Array(CHECK_BYTES);
   packed.set(publicKey, 0);
   packed.set(digest, KEY_BYTES);
   packed.set(signature, KEY_BYTES + DIGEST_BYTES);
@@ -80,9 +82,11 @@ export class VerifiedSignatures {
 /** Of this process: several full blocks and what waits in the mempool. */
 export const verifiedSignatures = new VerifiedSignatures(200_000);
 
+const scratch = new Uint8Array(CHECK_BYTES);
+
 /** As `verifySignature`, but one that was found good before costs a look-up only. */
 export function verifyOnce(digest: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
-  const packed = packCheck({ digest, signature, publicKey });
+  const packed = packCheck({ digest, signature, publicKey }, scratch);
   if (packed === undefined) return false;
   const name = nameOf(packed);
   if (verifiedSignatures.has(name)) return true;

@@ -15,11 +15,13 @@ const MAX_SIGNED_BYTES = 2048;
 const MAX_NONCE_BYTES = 32;
 const NO_TERMS = "names terms that the batch does not have";
 
-export interface Opened {
-  /** SHA-256 of the bytes. */
+interface Order {
+  /** SHA-256 of the authorization's canonical bytes. */
   readonly id: Uint8Array;
-  readonly bytes: Uint8Array;
   readonly authorization: SignedMessage["authorization"];
+}
+
+export interface Opened extends Order {
   /** Undefined: the defaults. */
   readonly sampling: sign.Sampling | undefined;
   /** The client's account does not have the key yet. */
@@ -66,11 +68,34 @@ export function openStart(
   const model = reads.model(term.model);
   if (model === undefined) throw new ChainError(ERRORS.unknownModel, String(term.model));
   const names = { chainId: ctx.chainId, client: account.address, key, model, transferAgent, requestHash };
-  const authorization = openAuthorizationOf(entry, term, baseHeight, names, DEFAULT_SAMPLING);
-  const bytes = encodeSigned("authorization", authorization);
   const newKey = account.publicKey === undefined && addressOfKey(key) === account.address;
-  return { id: sha256(bytes), bytes, authorization, sampling: term.sampling, newKey };
+  return { ...orderOf(entry, term, baseHeight, names), sampling: term.sampling, newKey };
 }
+
+type Names = Parameters<typeof openAuthorizationOf>[3];
+
+/** Entries and what they were put together to, from what: a transaction comes with CheckTx and with each phase of its block. */
+const known = new WeakMap<
+  inference.StartEntry,
+  { readonly term: inference.Terms; readonly baseHeight: bigint; readonly names: Names; readonly order: Order }
+>();
+
+function orderOf(entry: inference.StartEntry, term: inference.Terms, baseHeight: bigint, names: Names): Order {
+  const before = known.get(entry);
+  if (before?.term === term && before.baseHeight === baseHeight && sameNames(before.names, names)) return before.order;
+  const authorization = openAuthorizationOf(entry, term, baseHeight, names, DEFAULT_SAMPLING);
+  const order = { id: sha256(encodeSigned("authorization", authorization)), authorization };
+  known.set(entry, { term, baseHeight, names, order });
+  return order;
+}
+
+const sameNames = (a: Names, b: Names): boolean =>
+  a.chainId === b.chainId &&
+  a.client === b.client &&
+  sameBytes(a.key, b.key) &&
+  a.model === b.model &&
+  a.transferAgent === b.transferAgent &&
+  sameBytes(a.requestHash, b.requestHash);
 
 /** Throws `malformedResponse` or `wrongDomain`. */
 export function decodeResponse(ctx: Context, bytes: Uint8Array): sign.ResponseReceipt {

@@ -122,12 +122,10 @@ function countFinished(
   ctx: Context,
   finished: readonly inference.Inference[],
 ): ReadonlyMap<inference.Inference, number> {
-  const pairs = new Map<string, inference.Inference[]>();
+  const pairs = new Map<string, Map<string, inference.Inference[]>>();
   for (const each of finished) {
-    const pair = `${each.executor} ${each.model}`;
-    const known = pairs.get(pair);
-    if (known === undefined) pairs.set(pair, [each]);
-    else known.push(each);
+    const models = getOrAdd(pairs, each.executor, () => new Map<string, inference.Inference[]>());
+    getOrAdd(models, each.model, () => []).push(each);
   }
   const rateOf = deps.reputation.checkingRates(ctx);
   const rates = new Map<inference.Inference, number>();
@@ -138,11 +136,19 @@ function countFinished(
     for (const each of together) rates.set(each, rate);
     deps.reputation.finished(ctx, executor, model, number);
   };
-  for (const pair of pairs.values()) {
-    count(pair.slice(0, 1));
-    if (pair.length > 1) count(pair.slice(1));
+  for (const models of pairs.values()) {
+    for (const pair of models.values()) {
+      count(pair.slice(0, 1));
+      if (pair.length > 1) count(pair.slice(1));
+    }
   }
   return rates;
+}
+
+function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key) ?? make();
+  map.set(key, known);
+  return known;
 }
 
 function drawOne(
