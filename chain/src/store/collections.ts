@@ -33,14 +33,14 @@ export function cosmosCodec<T>(type: {
 }
 
 const scratch = new DataView(new ArrayBuffer(8));
+const scratchBytes = new Uint8Array(scratch.buffer);
 
 /** u64, big-endian: sorts as numbers. */
 export const u64: Codec<bigint> & KeyCodec<bigint> = {
   encode(value) {
     checkU64(value);
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, value);
-    return bytes;
+    scratch.setBigUint64(0, value);
+    return scratchBytes.slice();
   },
   decode: (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getBigUint64(0),
   toKey(value) {
