@@ -1,5 +1,6 @@
 /** An API node with a real model behind it, on a scripted chain: what a client of the OpenAI API meets. */
 import { readFileSync } from "node:fs";
+import { verifiedFetch } from "@karat/client";
 import { silentLogger } from "@karat/common";
 import { readConfig, startMlNode } from "@karat/ml-node";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
@@ -12,6 +13,7 @@ export const MODEL = TEST_MODEL;
 export interface Endpoint {
   readonly baseURL: string;
   readonly apiKey: string;
+  /** Lets no answer through that differs from its signed receipt. */
   readonly openai: OpenAI;
   close(): Promise<void>;
 }
@@ -20,12 +22,14 @@ export async function startEndpoint(): Promise<Endpoint> {
   const ml = await startMlNode(readConfig(["--port", "0", "--name", MODEL], {}), silentLogger);
   const network = new TestNetwork();
   network.view.fund(network.client, 1_000_000_000n);
-  const { url } = await network.join({}, {}, { mlUrl: `http://127.0.0.1:${ml.port}` });
+  const { url, identity } = await network.join({}, {}, { mlUrl: `http://127.0.0.1:${ml.port}` });
   const baseURL = `${url}/v1`;
+  const nodeKeyOf = async (who: string) => (who === identity.operator ? identity.publicKey : undefined);
+  const fetch = verifiedFetch({ chainId: network.view.chainId, nodeKeyOf });
   return {
     baseURL,
     apiKey: network.apiKey,
-    openai: new OpenAI({ baseURL, apiKey: network.apiKey, maxRetries: 0 }),
+    openai: new OpenAI({ baseURL, apiKey: network.apiKey, maxRetries: 0, fetch }),
     close: async () => {
       await network.close();
       await ml.close();

@@ -1,10 +1,11 @@
 import { decodeTxRaw } from "@cosmjs/proto-signing";
 import { QueryClient, StargateClient } from "@cosmjs/stargate";
 import { Comet38Client } from "@cosmjs/tendermint-rpc";
-import { verifyDelivery } from "@karat/client";
+import { verifiedFetch, verifyDelivery } from "@karat/client";
 import { fromBase64, fromHex, toHex } from "@karat/common";
 import { createKaratRegistry, inference, refOf, type reward, sign, typeUrls, verification } from "@karat/proto";
 import { requestHash, sanitizeRequest } from "@karat/rules";
+import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isDecided, watch } from "../../scripts/localnet/lib/inference.ts";
 import { eventually, startNetwork, type TestNetwork } from "./support.ts";
@@ -70,6 +71,25 @@ describe("a client with nothing but the openai package", () => {
     const answer = await net.openai.completions.create({ model, prompt: "The function os.rename(", max_tokens: 8 });
     expect(answer.choices[0]?.text).not.toBe("");
   });
+});
+
+test("a client that compares every answer with its receipt gets chats and responses, whole and streamed", async () => {
+  const nodeKeyOf = async (operator: string) => (await net.chain.query.participant(operator))?.nodeKey;
+  const fetch = verifiedFetch({ chainId: net.chain.chainId, nodeKeyOf });
+  const { endpoint: baseURL, apiKey } = net.network;
+  const openai = new OpenAI({ baseURL, apiKey, maxRetries: 0, fetch });
+  const properties = { ok: { type: "boolean" } };
+  const parameters = { type: "object", properties, required: ["ok"], additionalProperties: false };
+  const tools = [{ type: "function" as const, name: "tell", parameters, strict: true }];
+  const asked = { model, instructions: "Be brief.", input: messages, max_output_tokens: 24 };
+  expect((await openai.chat.completions.create({ model, messages, max_tokens: 24 })).choices).toHaveLength(1);
+  expect((await openai.responses.create(asked)).output_text).not.toBe("");
+  expect((await openai.responses.stream(asked).finalResponse()).output_text).not.toBe("");
+  const called = { ...asked, tools, tool_choice: "required" as const, max_output_tokens: 160 };
+  const { output } = await openai.responses.create(called);
+  expect(output[0]).toMatchObject({ type: "function_call", name: "tell" });
+  const other = new OpenAI({ baseURL, apiKey, maxRetries: 0, fetch: verifiedFetch({ chainId: "other", nodeKeyOf }) });
+  await expect(other.responses.create(asked)).rejects.toMatchObject({ cause: { code: "receipt_mismatch" } });
 });
 
 test("a client may keep request and answer off the chain: validators fetch them from the payload stores", async () => {

@@ -1,7 +1,14 @@
 import { isKaratError, KaratError } from "@karat/common";
 import { type ResponseSettings, refuseUnsupported, streamRequest } from "@karat/common/openai";
-import { canonicalJson, hashOfCanonical, isRuleError, type SanitizedRequest, sanitizeRequest } from "@karat/rules";
-import { paramOfResponses, readResponsesRequest } from "./responsesRequest.ts";
+import {
+  canonicalJson,
+  chatOfResponses,
+  hashOfCanonical,
+  isRuleError,
+  type SanitizedRequest,
+  sanitizeRequest,
+} from "@karat/rules";
+import { paramOfResponses, responseSettings } from "./responseSettings.ts";
 
 /** The endpoint: chat completions, completions, responses. */
 export type RequestKind = "chat" | "text" | "responses";
@@ -38,10 +45,10 @@ export function readClientRequest(kind: RequestKind, body: Uint8Array, aliases?:
 }
 
 function readResponses(fields: Record<string, unknown>): ClientRequest {
-  const { chat, settings } = readResponsesRequest(fields);
   try {
+    const chat = chatOfResponses(fields);
     refuseUnsupported(chat);
-    return { kind: "responses", ...defined(chat), ...streamRequest(chat), settings };
+    return { kind: "responses", ...defined(chat), ...streamRequest(chat), settings: responseSettings(fields) };
   } catch (error) {
     if (!isRuleError(error) && !isKaratError(error, "invalid_request")) throw error;
     const param = paramOfResponses(isRuleError(error) ? error.param : String(error.data.param));

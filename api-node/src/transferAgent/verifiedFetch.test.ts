@@ -24,6 +24,8 @@ function client(me: TestParticipant, options: Options = {}): OpenAI {
 const messages = [{ role: "user" as const, content: "Say hello." }];
 const question = { model: TEST_MODEL, messages };
 const tool = { type: "function" as const, function: { name: "weather", parameters: { type: "object" } } };
+const response = { model: TEST_MODEL, instructions: "Be brief.", input: "Say hello." };
+const flatTool = { type: "function" as const, name: "weather", parameters: { type: "object" }, strict: null };
 
 /** The code of the error, which the SDK hides behind one of its own. */
 async function failureOf(call: Promise<unknown>): Promise<unknown> {
@@ -40,6 +42,14 @@ async function streamed(sdk: OpenAI, more: object = {}): Promise<string> {
   let text = "";
   const stream = await sdk.chat.completions.create({ ...question, stream: true, ...more });
   for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
+  return text;
+}
+
+/** Every text that a stream of a response has shown in pieces. */
+async function streamedResponse(sdk: OpenAI, more: object = {}): Promise<string> {
+  let text = "";
+  const stream = await sdk.responses.create({ ...response, stream: true, ...more });
+  for await (const event of stream) if (event.type === "response.output_text.delta") text += event.delta;
   return text;
 }
 
@@ -68,6 +78,35 @@ describe("an honest answer passes", () => {
     expect(text).toBe("Hello world");
   });
 
+  test("whole and streamed, of responses, whatever they ask for", async () => {
+    const me = await network.join();
+    const sdk = client(me);
+    expect((await sdk.responses.create(response)).output_text).toBe("Hello world");
+    expect(await streamedResponse(sdk)).toBe("Hello world");
+    const logprobs = { include: ["message.output_text.logprobs"], top_logprobs: 2 };
+    const turns = [
+      { role: "user", content: [{ type: "input_text", text: "Weather?" }] },
+      { type: "function_call", call_id: "c1", name: "weather", arguments: "{}" },
+      { type: "function_call_output", call_id: "c1", output: "rain" },
+    ];
+    const more = { input: turns, tools: [flatTool], temperature: 0.5, max_output_tokens: 9, metadata: { a: "b" } };
+    expect(await streamedResponse(sdk, { ...logprobs, ...more })).toBe("Hello world");
+    const final = await sdk.responses.stream(response).finalResponse();
+    expect([final.output_text, final.usage?.output_tokens]).toEqual(["Hello world", 4]);
+  });
+
+  test("of a response with calls of functions", async () => {
+    const me = await network.join({ tokens: ["Let me see. ", writeCalls([{ name: "weather", arguments: "{}" }]), ""] });
+    const sdk = client(me);
+    const shown = [
+      { type: "message", content: [{ text: "Let me see. " }] },
+      { type: "function_call", name: "weather", arguments: "{}" },
+    ];
+    expect((await sdk.responses.create({ ...response, tools: [flatTool] })).output).toMatchObject(shown);
+    const final = await sdk.responses.stream({ ...response, tools: [flatTool] }).finalResponse();
+    expect(final.output).toMatchObject(shown);
+  });
+
   test("with calls of functions", async () => {
     const me = await network.join({ tokens: ["Let me see. ", writeCalls([{ name: "weather", arguments: "{}" }]), ""] });
     const sdk = client(me);
@@ -79,9 +118,14 @@ describe("an honest answer passes", () => {
 
   test("of a model by another name only where the client knows that name", async () => {
     const me = await network.join({}, { aliases: new Map([["gpt-4o-mini", TEST_MODEL]]) });
-    const ask = (sdk: OpenAI) => sdk.chat.completions.create({ model: "gpt-4o-mini", messages });
-    expect((await ask(client(me, { aliases: { "gpt-4o-mini": TEST_MODEL } }))).model).toBe(TEST_MODEL);
-    expect(await failureOf(ask(client(me)))).toEqual(["receipt_mismatch", "request_hash"]);
+    const asks = [
+      (sdk: OpenAI) => sdk.chat.completions.create({ model: "gpt-4o-mini", messages }),
+      (sdk: OpenAI) => sdk.responses.create({ ...response, model: "gpt-4o-mini" }),
+    ];
+    for (const ask of asks) {
+      expect((await ask(client(me, { aliases: { "gpt-4o-mini": TEST_MODEL } }))).model).toBe(TEST_MODEL);
+      expect(await failureOf(ask(client(me)))).toEqual(["receipt_mismatch", "request_hash"]);
+    }
   });
 
   test("and the node's errors, and what is no answer, pass as they are", async () => {
@@ -91,7 +135,8 @@ describe("an honest answer passes", () => {
     await expect(sdk.chat.completions.create({ model: "other", messages })).rejects.toMatchObject({ status: 404 });
     me.ml.script.failAfter = 1;
     await expect(streamed(sdk)).rejects.toMatchObject({ code: "executor_failed" });
-    expect(await failureOf(sdk.responses.create({ model: TEST_MODEL, input: "Say" }))).toBe("receipt_unsupported");
+    await expect(streamedResponse(sdk)).rejects.toMatchObject({ code: "executor_failed" });
+    await expect(sdk.responses.create({ ...response, background: true })).rejects.toMatchObject({ status: 400 });
   });
 });
 
@@ -101,7 +146,7 @@ describe("what was changed on its way does not reach the client", () => {
     ["no receipt", (body) => body.replaceAll('"karat":', '"other":'), "receipt_missing"],
     [
       "other counts",
-      (body) => body.replaceAll('"completion_tokens":4', '"completion_tokens":40'),
+      (body) => body.replaceAll(/"(completion|output)_tokens":4/g, '"$1_tokens":40'),
       ["receipt_mismatch", "usage"],
     ],
     [
@@ -121,6 +166,61 @@ describe("what was changed on its way does not reach the client", () => {
     expect(await failureOf(sdk.chat.completions.create(question))).toEqual(failure);
     const usage = { stream_options: { include_usage: true } };
     expect(await failureOf(streamed(sdk, usage))).toEqual(failure);
+    expect(await failureOf(sdk.responses.create(response))).toEqual(failure);
+    expect(await failureOf(streamedResponse(sdk))).toEqual(failure);
+  });
+
+  test("a response to another question", async () => {
+    const me = await network.join();
+    const send: typeof fetch = (input, init) =>
+      fetch(input, { ...init, body: String(init?.body).replace("Be brief.", "Be long.") });
+    const sdk = client(me, { fetch: send });
+    const failure = ["receipt_mismatch", "request_hash"];
+    expect(await failureOf(sdk.responses.create(response))).toEqual(failure);
+    expect(await failureOf(streamedResponse(sdk))).toEqual(failure);
+  });
+
+  /** What an openai stream of either endpoint takes for text, though it is not where an honest node has it. */
+  const chunk = (text: string) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: text } }] })}\n\n`;
+  const named = (event: string) => event.replace("data: ", "event: other\r\ndata:").replace("\n\n", "\r\n\r\n");
+  const sneaked: [string, (body: string) => string, unknown][] = [
+    ["behind the receipt", (body) => body.replace("data: [DONE]", `${chunk("!")}data: [DONE]`), "events"],
+    ["in an event with a name and other line ends", (body) => named(chunk("Oh. ")) + body, "output_hash"],
+    ["in another choice", (body) => body.replace('"index":0', '"index":1'), "choices"],
+    [
+      "in a field that nobody reads",
+      (body) => body.replace(/"delta":\{("content":"[^"]+")\}/, '"delta":{},"message":{$1}'),
+      "output_hash",
+    ],
+    ["and the end before the receipt", (body) => `data: [DONE]\n\n${body}`, undefined],
+  ];
+  test.each(sneaked)("text %s", async (_name, change, field) => {
+    const me = await network.join();
+    const failure = await failureOf(streamed(client(me, { fetch: through(change) })));
+    expect(failure).toEqual(field === undefined ? "receipt_missing" : ["receipt_mismatch", field]);
+  });
+
+  const twice: [string, (body: string) => string, unknown][] = [
+    [
+      "at the end of its part",
+      (body) => body.replace(/("type":"response.output_text.done".*)world/, "$1moon"),
+      "output",
+    ],
+    ["in the whole at the end", (body) => body.replace(/("type":"response.completed".*)world/, "$1moon"), "output"],
+    ["in a part of another kind", (body) => body.replaceAll('"output_text"', '"refusal"'), "output"],
+    ["in an item of another kind", (body) => body.replaceAll('"type":"message"', '"type":"reasoning"'), "output"],
+    ["before it begins", (body) => body.replace('"output":[]', '"output":[{"type":"message"}]'), "output"],
+    [
+      "in an event that there is not",
+      (body) => body.replace("output_text.delta", "refusal.delta").replace("output_text.delta", "refusal.delta"),
+      "events",
+    ],
+    ["behind the receipt", (body) => `${body}data: {"type":"response.output_text.delta","delta":"!"}\n\n`, "events"],
+  ];
+  test.each(twice)("a response that says something else %s", async (_name, change, field) => {
+    const me = await network.join();
+    const failure = await failureOf(streamedResponse(client(me, { fetch: through(change) })));
+    expect(failure).toEqual(["receipt_mismatch", field]);
   });
 
   test("another chain's receipt", async () => {
@@ -133,7 +233,17 @@ describe("what was changed on its way does not reach the client", () => {
     const me = await network.join({ tokens: [writeCalls([{ name: "weather", arguments: "{}" }]), ""] });
     const change = (body: string): string => body.replace('"arguments":"{}"', '"arguments":"{ }"');
     const sdk = client(me, { fetch: through(change) });
-    const failure = failureOf(sdk.chat.completions.create({ ...question, tools: [tool] }));
+    const failure = ["receipt_mismatch", "tool_calls"];
+    expect(await failureOf(sdk.chat.completions.create({ ...question, tools: [tool] }))).toEqual(failure);
+    expect(await failureOf(sdk.responses.create({ ...response, tools: [flatTool] }))).toEqual(failure);
+  });
+
+  test("a call where no function was offered", async () => {
+    const me = await network.join();
+    const calls = [{ id: "c", type: "function", function: { name: "pay", arguments: "{}" } }];
+    const change = (body: string): string =>
+      body.replace('"role":"assistant"', `"role":"assistant","tool_calls":${JSON.stringify(calls)}`);
+    const failure = failureOf(client(me, { fetch: through(change) }).chat.completions.create(question));
     expect(await failure).toEqual(["receipt_mismatch", "tool_calls"]);
   });
 });

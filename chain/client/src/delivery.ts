@@ -37,13 +37,14 @@ export const receivedParts = (listed: readonly ListedPart[] = []): ReceivedPart[
     prefix: { tokens, hash: fromHex(hash) },
   }));
 
+export const mismatch = (field: string, cause?: unknown): KaratError =>
+  new KaratError("receipt_mismatch", `The receipt does not fit this request and answer: ${field}.`, { field }, cause);
+
 /**
  * Compares the transfer agent's signed receipt with what the client itself sent and received, all parts of the answer included.
  * Throws KaratError `receipt_mismatch` naming the field in `data.field`.
  */
 export function verifyDelivery(check: DeliveryCheck): sign.DeliveryReceipt {
-  const mismatch = (field: string): KaratError =>
-    new KaratError("receipt_mismatch", `The receipt does not fit this request and answer: ${field}.`, { field });
   if (!verifyBytes(check.receipt, check.signature, check.nodeKey)) throw mismatch("signature");
   const receipt = sign.DeliveryReceipt.decode(check.receipt);
   if (receipt.domain !== DOMAIN.delivery) throw mismatch("domain");

@@ -1,5 +1,32 @@
-/** A piece of text or of calls, as a whole answer (`message`, `text`) or a chunk of one (`delta`, `text`) shows it. */
-interface Shown {
+import { mismatch } from "./delivery.ts";
+
+export interface ShownCall {
+  readonly name: string;
+  readonly arguments: string;
+}
+
+export interface ShownUsage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+}
+
+/** What a client has been shown of an answer, as a whole or in the events of a stream, whichever endpoint it asked. */
+export interface Shown<Event, Whole> {
+  readonly text: string;
+  readonly calls: readonly ShownCall[];
+  readonly usage: ShownUsage | undefined;
+  /** The receipt, which comes last. */
+  readonly karat: unknown;
+  /** The node told of an error within the stream. */
+  readonly failed: boolean;
+  /** The stream has said that this is all. */
+  readonly ended: boolean;
+  add(event: Event): void;
+  addWhole(answer: Whole): void;
+}
+
+/** Text and calls, as a whole chat completion (`message`) or a chunk of one (`delta`) shows them. */
+interface ShownMessage {
   readonly content?: string | null;
   readonly tool_calls?: readonly {
     readonly index?: number;
@@ -7,39 +34,63 @@ interface Shown {
   }[];
 }
 
+interface ShownChoice {
+  readonly index?: number;
+  readonly message?: ShownMessage;
+  readonly delta?: ShownMessage;
+  readonly text?: string;
+}
+
 /** A whole answer of chat completions or completions, or one event of a stream. */
 export interface ShownEvent {
-  readonly choices?: readonly { readonly message?: Shown; readonly delta?: Shown; readonly text?: string }[];
-  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number } | null;
+  readonly choices?: readonly ShownChoice[];
+  readonly usage?: ShownUsage | null;
   readonly karat?: unknown;
   readonly error?: unknown;
 }
 
-/** What a client has been shown: the text and the calls of all its events. */
-export class ShownAnswer {
+/**
+ * Of chat completions or completions: the text and the calls of all events, where a client of that endpoint looks for them. Their
+ * streams end with `[DONE]`, which is no event. KaratError `receipt_mismatch` {choices} for more than the one choice.
+ */
+export class ShownAnswer implements Shown<ShownEvent, ShownEvent> {
+  readonly #chat: boolean;
   text = "";
   readonly calls: { name: string; arguments: string }[] = [];
-  usage: ShownEvent["usage"];
+  usage: ShownUsage | undefined;
   karat: unknown;
-  /** The node told of an error within the stream. */
   failed = false;
+  readonly ended = false;
 
-  add(event: ShownEvent): void {
-    const [choice] = event.choices ?? [];
-    this.text += choice?.text ?? "";
-    this.#show(choice?.message ?? choice?.delta ?? {});
-    this.usage = event.usage ?? this.usage;
-    this.karat = event.karat ?? this.karat;
-    if (event.error !== undefined) this.failed = true;
+  constructor({ chat }: { chat: boolean }) {
+    this.#chat = chat;
   }
 
-  #show({ content, tool_calls: calls = [] }: Shown): void {
-    this.text += content ?? "";
-    for (const [at, { index = at, function: part }] of calls.entries()) {
+  addWhole(answer: ShownEvent): void {
+    const { message, text } = this.#choice(answer);
+    this.text += (this.#chat ? message?.content : text) ?? "";
+    for (const { function: called } of message?.tool_calls ?? []) {
+      this.calls.push({ name: called?.name ?? "", arguments: called?.arguments ?? "" });
+    }
+  }
+
+  add(event: ShownEvent): void {
+    const { delta, text } = this.#choice(event);
+    this.text += (this.#chat ? delta?.content : text) ?? "";
+    for (const [at, { index = at, function: part }] of (delta?.tool_calls ?? []).entries()) {
       this.calls[index] ??= { name: "", arguments: "" };
       const call = this.calls[index];
       call.name += part?.name ?? "";
       call.arguments += part?.arguments ?? "";
     }
+  }
+
+  #choice(event: ShownEvent): ShownChoice {
+    this.usage = event.usage ?? this.usage;
+    this.karat = event.karat ?? this.karat;
+    if (event.error !== undefined) this.failed = true;
+    const [choice = {}, ...more] = event.choices ?? [];
+    if (more.length > 0 || (choice.index ?? 0) !== 0) throw mismatch("choices");
+    return choice;
   }
 }

@@ -1,7 +1,16 @@
 import { fromBase64, KaratError, toHex } from "@karat/common";
-import { readAnswer, requestHash, sanitizeRequest } from "@karat/rules";
-import { type ListedPart, receivedParts, verifyDelivery } from "./delivery.ts";
-import { ShownAnswer, type ShownEvent } from "./shownAnswer.ts";
+import {
+  chatOfResponses,
+  isRuleError,
+  readAnswer,
+  requestHash,
+  type SanitizedRequest,
+  sanitizeRequest,
+} from "@karat/rules";
+import { type ListedPart, mismatch, receivedParts, verifyDelivery } from "./delivery.ts";
+import { EventReader, eventText } from "./eventStream.ts";
+import { type Shown, ShownAnswer } from "./shownAnswer.ts";
+import { ShownResponse } from "./shownResponse.ts";
 
 export interface VerifiedFetchOptions {
   readonly chainId: string;
@@ -24,15 +33,16 @@ interface Receipt {
   readonly text?: string;
 }
 
-/** Characters of one event: log-probabilities of a token, or the receipt. */
-const MAX_EVENT = 4_194_304;
+type Fields = Readonly<Record<string, unknown>>;
+type Verify = (shown: Shown<never, never>) => Promise<void>;
+
 const ANSWERING = /\/v1\/(chat\/completions|completions|responses)$/;
 
 /**
  * A `fetch` for the openai package (`new OpenAI({ fetch: verifiedFetch(…) })`) that compares every answer with the transfer agent's signed
  * receipt: request and answer by their hashes, usage, parts, chain. An answer comes when it fits; of a stream, the event that carries the
- * receipt does. Otherwise KaratError `receipt_missing` or `receipt_mismatch` {field} comes in its place. Errors of the node pass as
- * they are; `/v1/responses` is refused (`receipt_unsupported`), because its request is hashed in another form.
+ * receipt does. Otherwise KaratError `receipt_missing`, `receipt_mismatch` {field} or `malformed_stream` comes in its place. Errors of the
+ * node pass as they are.
  */
 export function verifiedFetch(options: VerifiedFetchOptions): typeof fetch {
   const send = options.fetch ?? fetch;
@@ -40,53 +50,60 @@ export function verifiedFetch(options: VerifiedFetchOptions): typeof fetch {
     const request = new Request(input, init);
     const endpoint = ANSWERING.exec(new URL(request.url).pathname)?.[1];
     if (endpoint === undefined || request.method !== "POST") return await send(input, init);
-    if (endpoint === "responses") {
-      throw new KaratError(
-        "receipt_unsupported",
-        "Ask /v1/chat/completions: receipts of /v1/responses are not compared.",
-      );
-    }
     const sent = await request.text();
     const response = await send(input, { ...init, method: "POST", headers: request.headers, body: sent });
     if (!response.ok) return response;
-    const verify = (shown: ShownAnswer): Promise<void> => verifyShown(options, endpoint, sent, shown);
+    const verify: Verify = (shown) => verifyShown(options, endpoint, sent, shown);
     const type = response.headers.get("content-type") ?? "";
-    if (type.startsWith("text/event-stream")) return again(response, response.body!.pipeThrough(checked(verify)));
-    const text = await response.text();
-    const shown = new ShownAnswer();
-    shown.add(JSON.parse(text) as ShownEvent);
-    await verify(shown);
-    return again(response, text);
+    const body = type.startsWith("text/event-stream") ? response.body! : await response.text();
+    return endpoint === "responses"
+      ? await checked(response, body, new ShownResponse(), verify)
+      : await checked(response, body, new ShownAnswer({ chat: endpoint === "chat/completions" }), verify);
   };
 }
 
-const again = ({ status, statusText, headers }: Response, body: string | ReadableStream<Uint8Array>): Response =>
-  new Response(body, { status, statusText, headers });
+/** The same response, with its stream or its whole body looked at on its way. */
+async function checked<Event extends object, Whole extends object>(
+  { status, statusText, headers }: Response,
+  body: string | ReadableStream<Uint8Array>,
+  shown: Shown<Event, Whole>,
+  verify: Verify,
+): Promise<Response> {
+  if (typeof body !== "string") {
+    return new Response(body.pipeThrough(checkedEvents(shown, verify)), { status, statusText, headers });
+  }
+  shown.addWhole(parsed<Whole>(body));
+  await verify(shown);
+  return new Response(body, { status, statusText, headers });
+}
 
-/** Events pass one by one; the one with the receipt, and what is behind it, when all of the answer fits. */
-function checked(verify: (shown: ShownAnswer) => Promise<void>): TransformStream<Uint8Array, Uint8Array> {
-  const [decoder, encoder] = [new TextDecoder(), new TextEncoder()];
-  const shown = new ShownAnswer();
-  let rest = "";
+/** Events pass one by one; the one with the receipt when all of the answer fits, and nothing behind it or behind an error. */
+function checkedEvents<Event extends object>(
+  shown: Shown<Event, never>,
+  verify: Verify,
+): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+  const [reader, encoder] = [new EventReader(), new TextEncoder()];
   let verified = false;
+  const requireOver = (): void => {
+    if (!verified && !shown.failed) throw missing();
+  };
   return new TransformStream({
     async transform(bytes, controller) {
-      const events = (rest + decoder.decode(bytes, { stream: true })).split("\n\n");
-      rest = events.pop()!;
-      if (rest.length > MAX_EVENT) throw new KaratError("malformed_stream", "An event of the stream has no end.");
-      for (const event of events) {
-        const data = event.startsWith("data: {") ? (JSON.parse(event.slice("data: ".length)) as ShownEvent) : undefined;
-        if (data) shown.add(data);
-        if (data?.karat) {
-          await verify(shown);
-          verified = true;
+      for (const event of reader.push(bytes)) {
+        // Readers go no further than this.
+        if (event.data === "[DONE]") requireOver();
+        else {
+          if (verified || shown.failed) throw mismatch("events");
+          shown.add(parsed<Event>(event.data));
+          if (shown.ended || shown.karat !== undefined) {
+            await verify(shown);
+            verified = true;
+          }
         }
-        controller.enqueue(encoder.encode(`${event}\n\n`));
+        controller.enqueue(encoder.encode(eventText(event)));
       }
     },
-    flush() {
-      if (!verified && !shown.failed) throw missing();
-    },
+    flush: requireOver,
   });
 }
 
@@ -94,21 +111,20 @@ async function verifyShown(
   { chainId, nodeKeyOf, aliases = {} }: VerifiedFetchOptions,
   endpoint: string,
   sent: string,
-  shown: ShownAnswer,
+  shown: Shown<never, never>,
 ): Promise<void> {
   const karat = shown.karat as Receipt | undefined;
   if (!karat) throw missing();
-  const { messages, prompt, model, ...rest } = JSON.parse(sent) as Record<string, unknown>;
-  const meant = typeof model === "string" && Object.hasOwn(aliases, model) ? aliases[model] : model;
-  // As the node reads a body: each endpoint has its own way to give the input.
-  const input = endpoint === "completions" ? { prompt } : { messages };
-  const sanitized = sanitizeRequest({ ...rest, ...input, model: meant });
-  const text = sanitized.tools === undefined ? shown.text : (karat.text ?? "");
-  if (sanitized.tools !== undefined) compareCalls(shown, text);
+  const asked = askedFor(endpoint, JSON.parse(sent) as Fields, aliases);
+  // Only an answer that may call functions is read for calls.
+  const text = asked.tools === undefined ? shown.text : (karat.text ?? "");
+  const said = asked.tools === undefined ? { text, calls: [] } : readAnswer(text);
+  if ((said.text ?? "") !== shown.text) throw mismatch("text");
+  if (JSON.stringify(said.calls) !== JSON.stringify(shown.calls)) throw mismatch("tool_calls");
   const nodeKey = await nodeKeyOf(karat.transfer_agent);
   if (!nodeKey) throw mismatch("transfer_agent");
   const receipt = verifyDelivery({
-    requestHash: requestHash(sanitized),
+    requestHash: requestHash(asked),
     text,
     receipt: fromBase64(karat.receipt),
     signature: fromBase64(karat.signature),
@@ -124,14 +140,28 @@ async function verifyShown(
   if (String(counts) !== String([receipt.promptTokens, receipt.completionTokens])) throw mismatch("usage");
 }
 
-/** What is shown of an answer with functions is what its signed text says. */
-function compareCalls(shown: ShownAnswer, text: string): void {
-  const said = readAnswer(text);
-  if ((said.text ?? "") !== shown.text) throw mismatch("text");
-  if (JSON.stringify(said.calls) !== JSON.stringify(shown.calls)) throw mismatch("tool_calls");
+/** The inference that a body asks for, read as the node reads it. */
+function askedFor(endpoint: string, body: Fields, aliases: Readonly<Record<string, string>>): SanitizedRequest {
+  const { messages, prompt, ...rest } = body;
+  const { model } = body;
+  const meant = typeof model === "string" && Object.hasOwn(aliases, model) ? aliases[model] : model;
+  try {
+    if (endpoint === "responses") return sanitizeRequest({ ...chatOfResponses(body), model: meant });
+    // Each of the others has its own way to give the input.
+    return sanitizeRequest({ ...rest, ...(endpoint === "completions" ? { prompt } : { messages }), model: meant });
+  } catch (error) {
+    // Nobody can have answered it as it was asked.
+    throw isRuleError(error) ? mismatch("request_hash", error) : error;
+  }
+}
+
+/** What a node sent; whether it is what it should be is seen by comparing. */
+function parsed<T extends object>(text: string): T {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as T;
+  } catch {}
+  throw new KaratError("malformed_stream", "What the node sent is no JSON object.");
 }
 
 const missing = (): KaratError => new KaratError("receipt_missing", "The answer came without its signed receipt.");
-
-const mismatch = (field: string): KaratError =>
-  new KaratError("receipt_mismatch", `The receipt does not fit this request and answer: ${field}.`, { field });

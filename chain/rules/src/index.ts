@@ -97,6 +97,7 @@ export {
   sanitizeRequest,
   type ToolCall,
 } from "./request.ts";
+export { chatOfResponses } from "./responsesRequest.ts";
 export { adjustLogits, allowedSet, gumbel, type Margin, margin, sample, samplingSeed } from "./sampling.ts";
 export {
   DEFAULT_SAMPLING,

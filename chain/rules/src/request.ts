@@ -1,5 +1,5 @@
 import { canonicalJson } from "./canonicalJson.ts";
-import { RuleError } from "./errors.ts";
+import { type Fields, fieldsOf, present, refuse } from "./fields.ts";
 import { type Constraint, readConstraint } from "./grammar/constraint.ts";
 import { sha256, utf8 } from "./hash.ts";
 import { DEFAULT_SAMPLING, MAX_TOP_K, type SamplingParams, toMicros } from "./samplingParams.ts";
@@ -66,7 +66,7 @@ const ROLES: ReadonlySet<unknown> = new Set<Role>(["system", "developer", "user"
  * dropped; null means absent. Throws RuleError `invalid_request` with `param` on a known field of wrong type or range.
  */
 export function sanitizeRequest(body: unknown): SanitizedRequest {
-  const fields = record(body, "body");
+  const fields = fieldsOf(body, "body");
   const chat = present(fields.messages);
   if (chat === present(fields.prompt)) throw refuse(chat ? "prompt" : "messages", "exactly one of messages and prompt");
   // One answer per request is the unit that is drawn, priced and checked.
@@ -124,7 +124,7 @@ function messages(value: unknown): ChatMessage[] {
 }
 
 function message(value: unknown, param: string): ChatMessage {
-  const fields = record(value, param);
+  const fields = fieldsOf(value, param);
   if (!ROLES.has(fields.role)) throw refuse(`${param}.role`, "not a role", fields.role);
   const role = fields.role as Role;
   const body = content(fields.content, `${param}.content`);
@@ -148,9 +148,9 @@ function toolCalls(value: unknown, param: string): ToolCall[] | undefined {
 }
 
 function toolCall(value: unknown, param: string): ToolCall {
-  const fields = record(value, param);
+  const fields = fieldsOf(value, param);
   if (fields.type !== "function") throw refuse(`${param}.type`, "only functions are offered", fields.type);
-  const called = record(fields.function, `${param}.function`);
+  const called = fieldsOf(fields.function, `${param}.function`);
   if (typeof called.arguments !== "string") throw refuse(`${param}.function.arguments`, "must be JSON text");
   return {
     id: text(fields.id, `${param}.id`, 1, REQUEST_LIMITS.nameLength),
@@ -171,7 +171,7 @@ function content(value: unknown, param: string): string | null {
 }
 
 function textPart(value: unknown, param: string): string {
-  const part = record(value, param);
+  const part = fieldsOf(value, param);
   if (part.type !== "text") throw refuse(`${param}.type`, "only text parts are offered", part.type);
   if (typeof part.text !== "string") throw refuse(`${param}.text`, "must be a string");
   return wellFormed(part.text, `${param}.text`);
@@ -184,7 +184,7 @@ function prompt(value: unknown): string {
   return wellFormed(single, "prompt");
 }
 
-function maxTokens(fields: Record<string, unknown>): number | undefined {
+function maxTokens(fields: Fields): number | undefined {
   const param = present(fields.max_completion_tokens) ? "max_completion_tokens" : "max_tokens";
   return integer(fields[param], param, 1, REQUEST_LIMITS.maxTokens);
 }
@@ -203,7 +203,7 @@ function stop(value: unknown): string[] | undefined {
   return sequences.length === 0 ? undefined : sequences;
 }
 
-function chatLogprobs(fields: Record<string, unknown>): { logprobs?: boolean; top_logprobs?: number } {
+function chatLogprobs(fields: Fields): { logprobs?: boolean; top_logprobs?: number } {
   const { logprobs } = fields;
   if (present(logprobs) && typeof logprobs !== "boolean") throw refuse("logprobs", "must be true or false");
   const top = integer(fields.top_logprobs, "top_logprobs", 0, REQUEST_LIMITS.topLogprobs);
@@ -211,7 +211,7 @@ function chatLogprobs(fields: Record<string, unknown>): { logprobs?: boolean; to
   return dropAbsent({ logprobs: present(logprobs) ? (logprobs as boolean) : undefined, top_logprobs: top });
 }
 
-function completionLogprobs(fields: Record<string, unknown>): { logprobs?: number } {
+function completionLogprobs(fields: Fields): { logprobs?: number } {
   return dropAbsent({ logprobs: integer(fields.logprobs, "logprobs", 0, REQUEST_LIMITS.topLogprobs) });
 }
 
@@ -245,22 +245,8 @@ function wellFormed(value: string, param: string): string {
   return value;
 }
 
-function record(value: unknown, param: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw refuse(param, "must be an object");
-  return value as Record<string, unknown>;
-}
-
-function present(value: unknown): boolean {
-  return value !== undefined && value !== null;
-}
-
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
 function dropAbsent<T extends object>(value: T): Present<T> {
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as Present<T>;
-}
-
-function refuse(param: string, message: string, value?: unknown): RuleError {
-  const shown = ["string", "number", "boolean"].includes(typeof value) ? { value } : {};
-  return new RuleError("invalid_request", param, `${param}: ${message}`, shown);
 }

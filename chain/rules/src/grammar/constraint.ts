@@ -1,5 +1,5 @@
 /** The fields of a request that say which answers are allowed: `response_format`, `tools` and their kin, `logit_bias`. */
-import { RuleError } from "../errors.ts";
+import { type Fields, fieldsOf, present, refuse } from "../fields.ts";
 import * as json from "./json.ts";
 import { choice, type Node } from "./node.ts";
 import { schemaNode } from "./schema.ts";
@@ -41,8 +41,6 @@ export const CONSTRAINT_LIMITS = { tools: 128, schemaLength: 65_536, description
 const BYTES: Speller = { spell: (bytes) => [...bytes, 0].map((_, i) => bytes.length - i), hasByte: () => true };
 
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/;
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The constraint in the fields of an OpenAI body, canonical: what asks for nothing is left out. Throws `invalid_request` with `param` for
@@ -109,12 +107,12 @@ function formatNode(format: ResponseFormat): Node {
 
 function readFormat(value: unknown): ResponseFormat | undefined {
   if (!present(value)) return undefined;
-  const { type, json_schema: given } = record(value, "response_format");
+  const { type, json_schema: given } = fieldsOf(value, "response_format");
   if (type === "text") return undefined;
   if (type === "json_object") return { type };
   if (type !== "json_schema") throw refuse("response_format.type", "text, json_object or json_schema");
   const param = "response_format.json_schema";
-  const fields = record(given, param);
+  const fields = fieldsOf(given, param);
   const schema = schemaText(fields.schema, `${param}.schema`);
   if (schema === undefined) throw refuse(`${param}.schema`, "is required");
   return {
@@ -142,9 +140,9 @@ function readTools(fields: Fields): Pick<Constraint, "tools" | "tool_choice" | "
 }
 
 function readTool(value: unknown, param: string): FunctionTool {
-  const { type, function: given } = record(value, param);
+  const { type, function: given } = fieldsOf(value, param);
   if (type !== "function") throw refuse(`${param}.type`, "only functions are offered");
-  const fields = record(given, `${param}.function`);
+  const fields = fieldsOf(given, `${param}.function`);
   const { description } = fields;
   if (present(description) && typeof description !== "string")
     throw refuse(`${param}.function.description`, "a string");
@@ -172,16 +170,16 @@ function readChoice(
     if (names.size === 0) throw refuse("tool_choice", "there are no tools");
     return value;
   }
-  const { type, function: given } = record(value, "tool_choice");
+  const { type, function: given } = fieldsOf(value, "tool_choice");
   if (type !== "function") throw refuse("tool_choice", "none, auto, required or one function");
-  const name = nameOf(record(given, "tool_choice.function").name, "tool_choice.function.name");
+  const name = nameOf(fieldsOf(given, "tool_choice.function").name, "tool_choice.function.name");
   if (!names.has(name)) throw refuse("tool_choice.function.name", "no tool has this name");
   return { type, function: { name } };
 }
 
 function readBias(value: unknown): Pick<Constraint, "logit_bias"> {
   if (!present(value)) return {};
-  const entries = Object.entries(record(value, "logit_bias"));
+  const entries = Object.entries(fieldsOf(value, "logit_bias"));
   if (entries.length > CONSTRAINT_LIMITS.biases) throw refuse("logit_bias", `at most ${CONSTRAINT_LIMITS.biases}`);
   const bias: Record<string, number> = {};
   for (const [id, amount] of entries) {
@@ -198,7 +196,7 @@ function readBias(value: unknown): Pick<Constraint, "logit_bias"> {
 function schemaText(value: unknown, param: string): string | undefined {
   if (!present(value)) return undefined;
   const schema = typeof value === "string" ? parse(value, param) : value;
-  record(schema, param);
+  fieldsOf(schema, param);
   const text = JSON.stringify(schema);
   wellFormed(text, param, CONSTRAINT_LIMITS.schemaLength);
   return text;
@@ -226,13 +224,3 @@ function wellFormed(value: string, param: string, most: number): void {
   if (value.length > most) throw refuse(param, `longer than ${most} characters`);
   if (!value.isWellFormed()) throw refuse(param, "lone surrogate");
 }
-
-function record(value: unknown, param: string): Fields {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
-  throw refuse(param, "must be an object");
-}
-
-const present = (value: unknown): boolean => value !== undefined && value !== null;
-
-const refuse = (param: string, problem: string): RuleError =>
-  new RuleError("invalid_request", param, `${param}: ${problem}`);
