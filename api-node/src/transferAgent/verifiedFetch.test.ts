@@ -243,7 +243,17 @@ describe("what was changed on its way does not reach the client", () => {
     const calls = [{ id: "c", type: "function", function: { name: "pay", arguments: "{}" } }];
     const change = (body: string): string =>
       body.replace('"role":"assistant"', `"role":"assistant","tool_calls":${JSON.stringify(calls)}`);
-    const failure = failureOf(client(me, { fetch: through(change) }).chat.completions.create(question));
-    expect(await failure).toEqual(["receipt_mismatch", "tool_calls"]);
+    const sdk = client(me, { fetch: through(change) });
+    const failure = ["receipt_mismatch", "tool_calls"];
+    expect(await failureOf(sdk.chat.completions.create(question))).toEqual(failure);
+    expect(await failureOf(streamed(sdk))).toEqual(failure);
+  });
+
+  test("a call at a place far behind the others, without the memory for what is between", async () => {
+    const me = await network.join();
+    const change = (body: string): string =>
+      body.replace('"role":"assistant"', '"role":"assistant","tool_calls":[{"index":4000000000}]');
+    const failure = await failureOf(streamed(client(me, { fetch: through(change) })));
+    expect(failure).toEqual(["receipt_mismatch", "tool_calls"]);
   });
 });

@@ -78,6 +78,8 @@ export class ShownAnswer implements Shown<ShownEvent, ShownEvent> {
     const { delta, text } = this.#choice(event);
     this.text += (this.#chat ? delta?.content : text) ?? "";
     for (const [at, { index = at, function: part }] of (delta?.tool_calls ?? []).entries()) {
+      // A node that is not honest could name any place: calls begin one behind the other.
+      if (!Number.isInteger(index) || index < 0 || index > this.calls.length) throw mismatch("tool_calls");
       this.calls[index] ??= { name: "", arguments: "" };
       const call = this.calls[index];
       call.name += part?.name ?? "";
