@@ -16,7 +16,7 @@ export interface RecordedAnswer {
   readonly artifactRoot: Uint8Array;
 }
 
-const FINISH_REASONS: Readonly<Record<MlFinishReason, sign.FinishReason>> = {
+export const FINISH_REASONS: Readonly<Record<MlFinishReason, sign.FinishReason>> = {
   stop: sign.FinishReason.STOP,
   length: sign.FinishReason.LENGTH,
   stop_sequence: sign.FinishReason.STOP_SEQUENCE,

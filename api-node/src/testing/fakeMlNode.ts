@@ -31,6 +31,8 @@ export interface MlScript {
   refuseMs?: number | undefined;
   /** Claim another text than that of the tokens. */
   claim?: string | undefined;
+  /** How it says that the answer ended. */
+  finish: "stop" | "length" | "stop_sequence" | "cancelled";
 }
 
 /** An ML node that answers by script, over loopback. */
@@ -48,7 +50,7 @@ export class FakeMlNode {
   readonly #server = createServer((request, response) => void this.#serve(request, response));
 
   private constructor(script: Partial<MlScript>) {
-    this.script = { tokens: ["Hel", "lo", " world", ""], delayMs: 0, ...script };
+    this.script = { tokens: ["Hel", "lo", " world", ""], delayMs: 0, finish: "stop", ...script };
   }
 
   static async start(script: Partial<MlScript> = {}): Promise<FakeMlNode> {
@@ -90,7 +92,7 @@ export class FakeMlNode {
       gone = true;
       this.cancelled++;
     });
-    const { tokens, tokenizeMs, delayMs, dieAfter, failAfter, garbleAfter, hangAfter, claim } = this.script;
+    const { tokens, tokenizeMs, delayMs, dieAfter, failAfter, garbleAfter, hangAfter, claim, finish } = this.script;
     if (tokenizeMs !== undefined) await sleep(tokenizeMs);
     if (gone) return;
     response.writeHead(200, { "content-type": "application/x-ndjson" });
@@ -122,7 +124,7 @@ export class FakeMlNode {
     const text = claim ?? tokens.slice(prefix.length).join("");
     line({
       type: "end",
-      finish_reason: "stop",
+      finish_reason: finish,
       usage: { prompt_tokens: this.#promptTokens(body), completion_tokens: tokens.length - prefix.length },
       token_ids: tokens.map((_, i) => i).slice(prefix.length),
       text,

@@ -35,7 +35,7 @@ const honest = {
   promptHash: new Uint8Array(32),
   promptTokens: 4,
   completionTokens: 2,
-  finishReason: sign.FinishReason.STOP,
+  finishReason: sign.FinishReason.STOP as sign.FinishReason,
 };
 const token = (id: number, text: string): TokenLine => ({
   type: "token",
@@ -94,6 +94,7 @@ describe("an answer is believed", () => {
     ["with the hash of another text", received({ outputHash: sha256(utf8("ba")) })],
     ["with more prompt tokens than the receipt", received({ promptTokens: 5 })],
     ["with more tokens than were sent", received({ completionTokens: 3 })],
+    ["with another reason of its end than is told", received({ finishReason: sign.FinishReason.LENGTH })],
     ["with a token too few", received({}, { tokens: [token(1, "ab")] })],
     ["with other token ids than were sent", received({}, { tokens: [token(1, "a"), token(3, "b")] })],
     ["whose text was changed on the way", received({}, { text: "aB" })],

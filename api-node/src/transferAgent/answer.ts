@@ -3,6 +3,7 @@ import { sha256, toHex, utf8 } from "@karat/common";
 import { DOMAIN, sign } from "@karat/proto";
 import { compareBytes, maxPartCost, type PartStart } from "@karat/rules";
 import type { Candidate } from "../chain/candidates.ts";
+import { FINISH_REASONS } from "../executor/finish.ts";
 import type { EndLine, TokenLine } from "../executor/protocol.ts";
 import type { Order } from "./orders.ts";
 
@@ -34,8 +35,8 @@ export interface ReceivedAnswer {
 }
 
 /**
- * Compares the executor's signed response with the tokens as they came. Undefined when the signature, the hash of the text or a
- * count does not fit: then the executor has failed, whatever it sent.
+ * Compares the executor's signed response with the tokens as they came. Undefined when the signature, the hash of the text, a count
+ * or the reason of its end does not fit: then the executor has failed, whatever it sent.
  */
 export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefined {
   const { chainId, order, inferenceId, begin, candidate, own, promise, text, tokens, end } = received;
@@ -53,6 +54,7 @@ export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefin
     response.promptTokens === promise.promptTokens &&
     response.completionTokens === tokens.length &&
     response.completionTokens === end.token_ids.length &&
+    response.finishReason === FINISH_REASONS[end.finish_reason] &&
     begin.prefixTokens + response.completionTokens <= maxOutputTokens &&
     tokens.every(({ id }, i) => id === end.token_ids[i]) &&
     end.text === text;

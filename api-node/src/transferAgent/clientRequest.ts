@@ -1,17 +1,7 @@
-import { isKaratError, KaratError } from "@karat/common";
-import { type ResponseSettings, refuseUnsupported, streamRequest } from "@karat/common/openai";
-import {
-  canonicalJson,
-  chatOfResponses,
-  hashOfCanonical,
-  isRuleError,
-  type SanitizedRequest,
-  sanitizeRequest,
-} from "@karat/rules";
-import { paramOfResponses, responseSettings } from "./responseSettings.ts";
-
-/** The endpoint: chat completions, completions, responses. */
-export type RequestKind = "chat" | "text" | "responses";
+import { parseRequest, type RequestKind, readRequest } from "@karat/client";
+import type { ResponseSettings } from "@karat/common/openai";
+import { canonicalJson, hashOfCanonical, type SanitizedRequest } from "@karat/rules";
+import { responseSettings } from "./responseSettings.ts";
 
 /** A client's request: the part that defines the inference, and how it wants the answer. */
 export interface ClientRequest {
@@ -34,44 +24,11 @@ export type ModelAliases = ReadonlyMap<string, string>;
  * with `param`, also for what is known and not offered.
  */
 export function readClientRequest(kind: RequestKind, body: Uint8Array, aliases?: ModelAliases): ClientRequest {
-  const fields = parse(body);
+  const fields = parseRequest(body);
   const model = typeof fields.model === "string" ? aliases?.get(fields.model) : undefined;
   if (model !== undefined) fields.model = model;
-  if (kind === "responses") return readResponses(fields);
-  // Each endpoint has its own way to give the input; the other one's field is not a field there.
-  const { messages, prompt, ...rest } = fields;
-  refuseUnsupported(rest);
-  return { kind, ...defined(kind === "chat" ? { ...rest, messages } : { ...rest, prompt }), ...streamRequest(rest) };
+  const request = readRequest(kind, fields);
+  const canonical = canonicalJson(request.sanitized);
+  const settings = kind === "responses" ? { settings: responseSettings(fields) } : {};
+  return { kind, ...request, canonical, hash: hashOfCanonical(canonical), ...settings };
 }
-
-function readResponses(fields: Record<string, unknown>): ClientRequest {
-  try {
-    const chat = chatOfResponses(fields);
-    refuseUnsupported(chat);
-    return { kind: "responses", ...defined(chat), ...streamRequest(chat), settings: responseSettings(fields) };
-  } catch (error) {
-    if (!isRuleError(error) && !isKaratError(error, "invalid_request")) throw error;
-    const param = paramOfResponses(isRuleError(error) ? error.param : String(error.data.param));
-    throw new KaratError("invalid_request", error.message, { param }, error);
-  }
-}
-
-function defined(fields: Record<string, unknown>): Pick<ClientRequest, "sanitized" | "canonical" | "hash"> {
-  const sanitized = sanitizeRequest(fields);
-  const canonical = canonicalJson(sanitized);
-  return { sanitized, canonical, hash: hashOfCanonical(canonical) };
-}
-
-function parse(body: Uint8Array): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-  } catch {
-    throw new KaratError("invalid_json", "The body is not valid JSON.");
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid("body", "must be an object");
-  return value as Record<string, unknown>;
-}
-
-const invalid = (param: string, problem: string): KaratError =>
-  new KaratError("invalid_request", `${param}: ${problem}`, { param });

@@ -23,6 +23,7 @@ interface PartShown {
   readonly executor: string;
   readonly attempt: number;
   readonly behind_tokens: number;
+  readonly behind_bytes: number;
   readonly prefix_hash: string;
 }
 
@@ -89,7 +90,7 @@ describe("an executor that breaks off behind its first tokens", () => {
     const part = continuationId({ chainId: TEST_CHAIN, orderId: order, attempt: 1, prefix: [0, 1, 2] });
     expect(answer.karat.parts).toMatchObject([
       { inference_id: answer.id, executor: failing.identity.operator, behind_tokens: 0 },
-      { inference_id: toHex(part), executor: me.identity.operator, behind_tokens: 3 },
+      { inference_id: toHex(part), executor: me.identity.operator, behind_tokens: 3, behind_bytes: 13 },
     ]);
     const body = me.ml.bodies.find(({ inference_id }) => inference_id === toHex(part))!;
     expect(body.prefix_token_ids).toEqual([0, 1, 2]);

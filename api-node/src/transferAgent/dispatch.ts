@@ -47,6 +47,8 @@ export interface Begun {
   readonly prefix: readonly number[] | undefined;
   /** Others were asked, too: one that was called off may have given its promise. */
   readonly contested: boolean;
+  /** Text of the answer before its own, in characters. */
+  readonly behindText: number;
 }
 
 /** It stopped in the middle, and another goes on, or nobody does. */
@@ -117,6 +119,7 @@ export async function* dispatch(
         promise,
         prefix: seam?.prefix,
         contested: contest.asked > 1,
+        behindText: told.text.length - (seam?.repeated?.text.length ?? 0),
       };
       told.parts.push(part);
       try {
@@ -220,7 +223,7 @@ async function* relay(
       if (turn.hasNext) continue;
       yield { type: "tokens", tokens: fresh };
       fresh = [];
-    } else if (line.type === "end") {
+    } else if (line.type === "end" && line.finish_reason !== "cancelled") {
       const { inferenceId } = part;
       const { own } = turn;
       const begin = { prefixTokens, held: told.cost };
@@ -237,7 +240,8 @@ async function* relay(
       yield { type: "answer", part, partText: text, ...answer, whole };
       return undefined;
     } else {
-      end = broke(line.type === "error" ? line.error.code : "out_of_order");
+      // Its ML node was stopped: what it gave is not the whole answer.
+      end = broke(line.type === "error" ? line.error.code : line.type === "end" ? "stopped" : "out_of_order");
       break;
     }
   }

@@ -122,7 +122,7 @@ export function deliveryReceipt(
     cost: cost.toString(),
     attempts,
     // Several when executors broke off: each part has records of its own.
-    ...(parts.length > 1 ? { parts: parts.map(partOf) } : {}),
+    ...(parts.length > 1 ? { parts: parts.map((part) => partOf(part, whole.text)) } : {}),
     receipt: toBase64(receipt.bytes),
     signature: toBase64(receipt.signature),
     // The executor's own statement: its SHA-256 is the root that the chain has.
@@ -131,11 +131,12 @@ export function deliveryReceipt(
   };
 }
 
-/** What a part's id is made of, for the client to make it again. */
-const partOf = ({ inferenceId, candidate, attempt, prefix = [] }: Begun): object => ({
+/** What a part's id is made of, for the client to make it again, and where its text begins. */
+const partOf = ({ inferenceId, candidate, attempt, prefix = [], behindText }: Begun, text: string): object => ({
   inference_id: toHex(inferenceId),
   executor: candidate.member.operator,
   attempt,
   behind_tokens: prefix.length,
+  behind_bytes: Buffer.byteLength(text.slice(0, behindText)),
   prefix_hash: toHex(tokensHash(prefix)),
 });

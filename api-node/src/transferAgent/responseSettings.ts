@@ -23,17 +23,6 @@ export function responseSettings(body: Fields): ResponseSettings {
   };
 }
 
-/** The field of the response's request that a field of the chat stands for. */
-export function paramOfResponses(param: string): string {
-  return param
-    .replace(/^messages\[\d+\]/, "input")
-    .replace(/^messages$/, "input")
-    .replace(/^max_tokens$/, "max_output_tokens")
-    .replace(/^response_format\.json_schema/, "text.format")
-    .replace(/^response_format/, "text.format")
-    .replace(/^(tools\[\d+\]|tool_choice)\.function/, "$1");
-}
-
 function metadataOf(metadata: unknown): Record<string, string> | null {
   if (metadata === undefined || metadata === null) return null;
   if (!isFields(metadata)) throw refuse("must be an object");

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ApiKey, decodeApiKey } from "@karat/client";
+import { type ApiKey, decodeApiKey, type RequestKind } from "@karat/client";
 import { isKaratError, KaratError, type Logger, messageOf, toHex } from "@karat/common";
 import { readBody } from "@karat/common/http";
 import { SSE_HEADERS } from "@karat/common/openai";
@@ -8,7 +8,7 @@ import { errorReply } from "../errors.ts";
 import type { TokenLine } from "../executor/protocol.ts";
 import type { PayloadSink } from "../payloads/payload.ts";
 import type { RecordSink } from "../records/record.ts";
-import { type ClientRequest, type ModelAliases, type RequestKind, readClientRequest } from "./clientRequest.ts";
+import { type ClientRequest, type ModelAliases, readClientRequest } from "./clientRequest.ts";
 import { type Answered, type Begun, type DispatchModules, dispatch, type Tokens } from "./dispatch.ts";
 import { type AnswerFacts, type AnswerFormat, answerFormat } from "./format.ts";
 import { CORS_HEADERS, clientSignal, requestIdOf, sendError, write } from "./httpAnswer.ts";

@@ -1,10 +1,23 @@
 /** The fetch of @karat/client in the openai package: against an API node that is honest, and behind one that lies to its client. */
-import { verifiedFetch } from "@karat/client";
 import { writeCalls } from "@karat/rules";
-import OpenAI from "openai";
+import type OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TEST_MODEL } from "../testing/fakeView.ts";
 import { TestNetwork, type TestParticipant } from "../testing/testNetwork.ts";
+import {
+  failureOf,
+  flatTool,
+  messages,
+  prompt,
+  question,
+  response,
+  streamed,
+  streamedResponse,
+  streamedText,
+  through,
+  tool,
+  verifiedClient,
+} from "../testing/verifiedClient.ts";
 
 let network: TestNetwork;
 beforeEach(() => {
@@ -12,55 +25,8 @@ beforeEach(() => {
 });
 afterEach(() => network.close());
 
-type Options = Partial<Parameters<typeof verifiedFetch>[0]>;
-
-function client(me: TestParticipant, options: Options = {}): OpenAI {
-  const { operator, publicKey } = me.identity;
-  const nodeKeyOf = async (who: string) => (who === operator ? publicKey : undefined);
-  const verified = verifiedFetch({ chainId: network.view.chainId, nodeKeyOf, ...options });
-  return new OpenAI({ baseURL: `${me.url}/v1`, apiKey: network.apiKey, maxRetries: 0, fetch: verified });
-}
-
-const messages = [{ role: "user" as const, content: "Say hello." }];
-const question = { model: TEST_MODEL, messages };
-const tool = { type: "function" as const, function: { name: "weather", parameters: { type: "object" } } };
-const response = { model: TEST_MODEL, instructions: "Be brief.", input: "Say hello." };
-const flatTool = { type: "function" as const, name: "weather", parameters: { type: "object" }, strict: null };
-
-/** The code of the error, which the SDK hides behind one of its own. */
-async function failureOf(call: Promise<unknown>): Promise<unknown> {
-  const error: unknown = await call.then(
-    () => undefined,
-    (reason) => reason,
-  );
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  const { code, data } = cause as { code?: string; data?: { field?: string } };
-  return data?.field === undefined ? code : [code, data.field];
-}
-
-async function streamed(sdk: OpenAI, more: object = {}): Promise<string> {
-  let text = "";
-  const stream = await sdk.chat.completions.create({ ...question, stream: true, ...more });
-  for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
-  return text;
-}
-
-/** Every text that a stream of a response has shown in pieces. */
-async function streamedResponse(sdk: OpenAI, more: object = {}): Promise<string> {
-  let text = "";
-  const stream = await sdk.responses.create({ ...response, stream: true, ...more });
-  for await (const event of stream) if (event.type === "response.output_text.delta") text += event.delta;
-  return text;
-}
-
-/** Something between the node and its client that changes what passes. */
-const through =
-  (change: (body: string) => string): typeof fetch =>
-  async (input, init) => {
-    const response = await fetch(input, init);
-    const { status, headers } = response;
-    return new Response(change(await response.text()), { status, headers });
-  };
+const client = (me: TestParticipant, options: Parameters<typeof verifiedClient>[2] = {}): OpenAI =>
+  verifiedClient(network, me, options);
 
 describe("an honest answer passes", () => {
   test("whole and streamed, of both endpoints", async () => {
@@ -71,11 +37,8 @@ describe("an honest answer passes", () => {
     expect(await streamed(sdk, { stream_options: { include_usage: true }, logprobs: true, top_logprobs: 2 })).toBe(
       "Hello world",
     );
-    expect((await sdk.completions.create({ model: TEST_MODEL, prompt: "Say" })).choices[0]?.text).toBe("Hello world");
-    let text = "";
-    const stream = await sdk.completions.create({ model: TEST_MODEL, prompt: "Say", stream: true });
-    for await (const chunk of stream) text += chunk.choices[0]?.text ?? "";
-    expect(text).toBe("Hello world");
+    expect((await sdk.completions.create(prompt)).choices[0]?.text).toBe("Hello world");
+    expect(await streamedText(sdk)).toBe("Hello world");
   });
 
   test("whole and streamed, of responses, whatever they ask for", async () => {

@@ -20,21 +20,25 @@ export interface DeliveryCheck {
 export interface ReceivedPart {
   readonly attempt: number;
   readonly prefix: inference.Prefix;
+  /** Where its text begins within that of the answer, in bytes of UTF-8. */
+  readonly behindBytes: number;
 }
 
 /** One of `karat.parts` of an answer. */
 export interface ListedPart {
   readonly attempt: number;
   readonly behind_tokens: number;
+  readonly behind_bytes: number;
   /** Hex. */
   readonly prefix_hash: string;
 }
 
 /** The parts behind the first, as the field `karat.parts` of an answer lists all of them; without it, one executor gave the whole answer. */
 export const receivedParts = (listed: readonly ListedPart[] = []): ReceivedPart[] =>
-  listed.slice(1).map(({ attempt, behind_tokens: tokens, prefix_hash: hash }) => ({
+  listed.slice(1).map(({ attempt, behind_tokens: tokens, behind_bytes: behindBytes, prefix_hash: hash }) => ({
     attempt,
     prefix: { tokens, hash: fromHex(hash) },
+    behindBytes,
   }));
 
 export const mismatch = (field: string, cause?: unknown): KaratError =>

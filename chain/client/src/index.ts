@@ -4,8 +4,10 @@ export { ChainClient, type ChainEvent, type FollowedBlock, type FollowedTx, type
 export { type ContinuedPart, continuationId, prefixOf } from "./continuation.ts";
 export { type DeliveryCheck, type ReceivedPart, receivedParts, verifyDelivery } from "./delivery.ts";
 export { type BlockCursor, type FollowOptions, followBlocks } from "./followBlocks.ts";
+export { type InferenceRequest, parseRequest, type RequestKind, readRequest } from "./inferenceRequest.ts";
 export * from "./proofs/index.ts";
 export { type AccountState, ChainQueries } from "./queries.ts";
+export { type ResponseCheck, verifyResponse } from "./response.ts";
 export { type Signed, signMessage, verifyBytes, verifyMessage } from "./signing.ts";
 export {
   type BlockFollower,

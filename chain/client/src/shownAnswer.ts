@@ -1,3 +1,4 @@
+import { openAiFinish } from "@karat/common/openai";
 import { mismatch } from "./delivery.ts";
 
 export interface ShownCall {
@@ -19,10 +20,12 @@ export interface Shown<Event, Whole> {
   readonly karat: unknown;
   /** The node told of an error within the stream. */
   readonly failed: boolean;
-  /** The stream has said that this is all. */
+  /** It was told how the answer ended. */
   readonly ended: boolean;
   add(event: Event): void;
   addWhole(answer: Whole): void;
+  /** Throws KaratError `receipt_mismatch` unless it was told that the answer ended for this reason, in the words of its endpoint. */
+  requireEnd(reason: "stop" | "length"): void;
 }
 
 /** Text and calls, as a whole chat completion (`message`) or a chunk of one (`delta`) shows them. */
@@ -39,6 +42,7 @@ interface ShownChoice {
   readonly message?: ShownMessage;
   readonly delta?: ShownMessage;
   readonly text?: string;
+  readonly finish_reason?: string | null;
 }
 
 /** A whole answer of chat completions or completions, or one event of a stream. */
@@ -50,8 +54,8 @@ export interface ShownEvent {
 }
 
 /**
- * Of chat completions or completions: the text and the calls of all events, where a client of that endpoint looks for them. Their
- * streams end with `[DONE]`, which is no event. KaratError `receipt_mismatch` {choices} for more than the one choice.
+ * Of chat completions or completions: the text and the calls of all events, where a client of that endpoint looks for them. KaratError
+ * `receipt_mismatch` {choices} for more than the one choice, {finish_reason} for more than one end.
  */
 export class ShownAnswer implements Shown<ShownEvent, ShownEvent> {
   readonly #chat: boolean;
@@ -60,10 +64,18 @@ export class ShownAnswer implements Shown<ShownEvent, ShownEvent> {
   usage: ShownUsage | undefined;
   karat: unknown;
   failed = false;
-  readonly ended = false;
+  #finishReason: string | undefined;
 
   constructor({ chat }: { chat: boolean }) {
     this.#chat = chat;
+  }
+
+  get ended(): boolean {
+    return this.#finishReason !== undefined;
+  }
+
+  requireEnd(reason: "stop" | "length"): void {
+    if (this.#finishReason !== openAiFinish(reason, this.calls.length > 0)) throw mismatch("finish_reason");
   }
 
   addWhole(answer: ShownEvent): void {
@@ -93,6 +105,11 @@ export class ShownAnswer implements Shown<ShownEvent, ShownEvent> {
     if (event.error !== undefined) this.failed = true;
     const [choice = {}, ...more] = event.choices ?? [];
     if (more.length > 0 || (choice.index ?? 0) !== 0) throw mismatch("choices");
+    const { finish_reason: finishReason } = choice;
+    if (finishReason !== undefined && finishReason !== null) {
+      if (this.ended) throw mismatch("finish_reason");
+      this.#finishReason = finishReason;
+    }
     return choice;
   }
 }

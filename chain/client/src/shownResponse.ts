@@ -1,3 +1,4 @@
+import { responseEnd } from "@karat/common/openai";
 import { mismatch } from "./delivery.ts";
 import type { Shown, ShownCall, ShownUsage } from "./shownAnswer.ts";
 
@@ -8,6 +9,7 @@ interface ShownPart {
 
 interface ShownItem {
   readonly type?: string;
+  readonly status?: string;
   readonly content?: readonly ShownPart[];
   readonly name?: string;
   readonly arguments?: string;
@@ -15,6 +17,9 @@ interface ShownItem {
 
 /** A `response` object of `/v1/responses`. */
 export interface ResponseObject {
+  readonly status?: string;
+  readonly incomplete_details?: unknown;
+  readonly error?: unknown;
   readonly output?: readonly ShownItem[];
   readonly output_text?: string;
   readonly usage?: { readonly input_tokens: number; readonly output_tokens: number } | null;
@@ -36,26 +41,32 @@ export interface ResponseEvent {
 
 interface Message {
   readonly type: "message";
+  status: string | undefined;
   readonly parts: { text: string }[];
 }
 
 interface Call {
   readonly type: "function_call";
+  status: string | undefined;
   readonly name: string;
   arguments: string;
 }
 
 /**
  * What a client has been shown of a response. Its stream shows everything several times: in pieces, at the end of each part and item, and
- * as a whole at the end. All of it has to be the same; KaratError `receipt_mismatch` {output} where it is not, and {events} for an event
- * that a stream of this network does not have.
+ * as a whole at the end. All of it has to be the same; KaratError `receipt_mismatch` {output} where it is not, {status} where it is told to be
+ * complete in one place and not in another, and {events} for an event that a stream of this network does not have.
  */
 export class ShownResponse implements Shown<ResponseEvent, ResponseObject> {
   readonly #output: (Message | Call)[] = [];
   usage: ShownUsage | undefined;
   karat: unknown;
   failed = false;
-  ended = false;
+  #end: { readonly status: string | undefined; readonly incomplete_details: unknown } | undefined;
+
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
 
   get text(): string {
     return this.#output
@@ -72,13 +83,26 @@ export class ShownResponse implements Shown<ResponseEvent, ResponseObject> {
 
   addWhole(response: ResponseObject): void {
     this.#output.push(...(response.output ?? []).map(itemOf));
-    this.#end(response);
+    this.#finish(response);
+  }
+
+  requireEnd(reason: "stop" | "length"): void {
+    const end = responseEnd(reason);
+    same(this.#end, end, "status");
+    // What is open when the answer is cut off is not complete; all before it is.
+    const expected = this.#output.map((_, i) => (i === this.#output.length - 1 ? end.status : "completed"));
+    same(
+      this.#output.map(({ status }) => status),
+      expected,
+      "status",
+    );
   }
 
   add(event: ResponseEvent): void {
     switch (event.type) {
       case "response.created":
       case "response.in_progress":
+        same(event.response?.status, "in_progress", "status");
         this.#compare(event.response);
         break;
       case "response.output_item.added":
@@ -107,12 +131,14 @@ export class ShownResponse implements Shown<ResponseEvent, ResponseObject> {
         same(event.arguments, this.#call(event).arguments);
         break;
       case "response.output_item.done":
+        this.#item(event).status = event.item?.status;
         same(itemOf(event.item), this.#item(event));
         break;
       case "response.completed":
       case "response.incomplete":
+        same(event.type, `response.${event.response?.status}`, "status");
         this.#compare(event.response);
-        this.#end(event.response);
+        this.#finish(event.response);
         break;
       case "error":
         this.failed = true;
@@ -126,11 +152,12 @@ export class ShownResponse implements Shown<ResponseEvent, ResponseObject> {
     same((response.output ?? []).map(itemOf), this.#output);
   }
 
-  #end({ output_text: text = this.text, usage, karat }: ResponseObject = {}): void {
+  #finish({ output_text: text = this.text, usage, karat, ...told }: ResponseObject = {}): void {
     same(text, this.text);
+    same(told.error ?? null, null, "status");
     this.usage = usage ? { prompt_tokens: usage.input_tokens, completion_tokens: usage.output_tokens } : undefined;
     this.karat = karat;
-    this.ended = true;
+    this.#end = { status: told.status, incomplete_details: told.incomplete_details ?? null };
   }
 
   #item({ output_index: index = -1 }: ResponseEvent): Message | Call {
@@ -159,9 +186,10 @@ export class ShownResponse implements Shown<ResponseEvent, ResponseObject> {
 }
 
 function itemOf(item: ShownItem = {}): Message | Call {
-  if (item.type === "message") return { type: "message", parts: (item.content ?? []).map(partOf) };
+  const { status } = item;
+  if (item.type === "message") return { type: "message", status, parts: (item.content ?? []).map(partOf) };
   if (item.type !== "function_call") throw mismatch("output");
-  return { type: "function_call", name: item.name ?? "", arguments: item.arguments ?? "" };
+  return { type: "function_call", status, name: item.name ?? "", arguments: item.arguments ?? "" };
 }
 
 function partOf(part: ShownPart = {}): Message["parts"][number] {
@@ -169,6 +197,6 @@ function partOf(part: ShownPart = {}): Message["parts"][number] {
   return { text: part.text ?? "" };
 }
 
-function same(shown: unknown, before: unknown): void {
-  if (JSON.stringify(shown) !== JSON.stringify(before)) throw mismatch("output");
+function same(shown: unknown, before: unknown, field = "output"): void {
+  if (JSON.stringify(shown) !== JSON.stringify(before)) throw mismatch(field);
 }

@@ -1,14 +1,11 @@
-import { fromBase64, KaratError, toHex } from "@karat/common";
-import {
-  chatOfResponses,
-  isRuleError,
-  readAnswer,
-  requestHash,
-  type SanitizedRequest,
-  sanitizeRequest,
-} from "@karat/rules";
+import { fromBase64, isKaratError, KaratError, toHex, utf8 } from "@karat/common";
+import { openAiError } from "@karat/common/openai";
+import { sign } from "@karat/proto";
+import { isRuleError, readAnswer, requestHash, type SanitizedRequest } from "@karat/rules";
 import { type ListedPart, mismatch, receivedParts, verifyDelivery } from "./delivery.ts";
 import { EventReader, eventText } from "./eventStream.ts";
+import { parseRequest, type RequestKind, readRequest } from "./inferenceRequest.ts";
+import { verifyResponse } from "./response.ts";
 import { type Shown, ShownAnswer } from "./shownAnswer.ts";
 import { ShownResponse } from "./shownResponse.ts";
 
@@ -26,40 +23,68 @@ export interface VerifiedFetchOptions {
 interface Receipt {
   readonly inference_id: string;
   readonly transfer_agent: string;
+  readonly executor: string;
   readonly receipt: string;
   readonly signature: string;
+  readonly response: string;
+  readonly response_signature: string;
   readonly parts?: readonly ListedPart[];
   /** With functions to call: the answer as the model wrote it. */
   readonly text?: string;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
 type Verify = (shown: Shown<never, never>) => Promise<void>;
 
+const KINDS: Readonly<Record<string, RequestKind>> = {
+  "chat/completions": "chat",
+  completions: "text",
+  responses: "responses",
+};
 const ANSWERING = /\/v1\/(chat\/completions|completions|responses)$/;
 
 /**
  * A `fetch` for the openai package (`new OpenAI({ fetch: verifiedFetch(…) })`) that compares every answer with the transfer agent's signed
- * receipt: request and answer by their hashes, usage, parts, chain. An answer comes when it fits; of a stream, the event that carries the
- * receipt does. Otherwise KaratError `receipt_missing`, `receipt_mismatch` {field} or `malformed_stream` comes in its place. Errors of the
- * node pass as they are.
+ * receipt (request and answer by their hashes, usage, parts, chain) and with the executor's signed response (how the answer ended, its
+ * text, the counts). An answer comes when it fits; of a stream, the event that tells the end does. Otherwise KaratError `receipt_missing`,
+ * `receipt_mismatch` {field} or `malformed_stream` comes in its place. Errors of the node pass as they are; what an honest node refuses is
+ * answered as that node would, and not sent.
  */
 export function verifiedFetch(options: VerifiedFetchOptions): typeof fetch {
   const send = options.fetch ?? fetch;
   return async (input, init) => {
     const request = new Request(input, init);
-    const endpoint = ANSWERING.exec(new URL(request.url).pathname)?.[1];
-    if (endpoint === undefined || request.method !== "POST") return await send(input, init);
+    const kind = KINDS[ANSWERING.exec(new URL(request.url).pathname)?.[1] ?? ""];
+    if (kind === undefined || request.method !== "POST") return await send(input, init);
     const sent = await request.text();
+    let asked: SanitizedRequest;
+    try {
+      asked = askedFor(kind, sent, options.aliases);
+    } catch (error) {
+      if (isRuleError(error) || isKaratError(error)) return refusal(error);
+      throw error;
+    }
     const response = await send(input, { ...init, method: "POST", headers: request.headers, body: sent });
     if (!response.ok) return response;
-    const verify: Verify = (shown) => verifyShown(options, endpoint, sent, shown);
+    const verify: Verify = (shown) => verifyShown(options, asked, shown);
     const type = response.headers.get("content-type") ?? "";
     const body = type.startsWith("text/event-stream") ? response.body! : await response.text();
-    return endpoint === "responses"
+    return kind === "responses"
       ? await checked(response, body, new ShownResponse(), verify)
-      : await checked(response, body, new ShownAnswer({ chat: endpoint === "chat/completions" }), verify);
+      : await checked(response, body, new ShownAnswer({ chat: kind === "chat" }), verify);
   };
+}
+
+/** The inference that a body asks for, read as the node reads it, and refused as the node refuses it. */
+function askedFor(kind: RequestKind, body: string, aliases: VerifiedFetchOptions["aliases"] = {}): SanitizedRequest {
+  const fields = parseRequest(utf8(body));
+  const { model } = fields;
+  const meant = typeof model === "string" && Object.hasOwn(aliases, model) ? aliases[model] : model;
+  return readRequest(kind, { ...fields, model: meant }).sanitized;
+}
+
+function refusal(error: unknown): Response {
+  const { status, headers, body } = openAiError(error);
+  return Response.json(body, { status, headers });
 }
 
 /** The same response, with its stream or its whole body looked at on its way. */
@@ -77,13 +102,15 @@ async function checked<Event extends object, Whole extends object>(
   return new Response(body, { status, statusText, headers });
 }
 
-/** Events pass one by one; the one with the receipt when all of the answer fits, and nothing behind it or behind an error. */
+/** Events pass one by one; that with the end of the answer when all of it fits, and nothing behind the receipt or an error. */
 function checkedEvents<Event extends object>(
   shown: Shown<Event, never>,
   verify: Verify,
 ): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
   const [reader, encoder] = [new EventReader(), new TextEncoder()];
   let verified = false;
+  /** The end of the answer, before its receipt, which comes one event later at the latest. */
+  let held = "";
   const requireOver = (): void => {
     if (!verified && !shown.failed) throw missing();
   };
@@ -95,12 +122,17 @@ function checkedEvents<Event extends object>(
         else {
           if (verified || shown.failed) throw mismatch("events");
           shown.add(parsed<Event>(event.data));
-          if (shown.ended || shown.karat !== undefined) {
+          if (shown.karat !== undefined) {
             await verify(shown);
             verified = true;
+          } else if (shown.ended && !shown.failed) {
+            if (held !== "") throw missing();
+            held = eventText(event);
+            continue;
           }
         }
-        controller.enqueue(encoder.encode(eventText(event)));
+        controller.enqueue(encoder.encode(verified ? held + eventText(event) : eventText(event)));
+        held = "";
       }
     },
     flush: requireOver,
@@ -108,51 +140,61 @@ function checkedEvents<Event extends object>(
 }
 
 async function verifyShown(
-  { chainId, nodeKeyOf, aliases = {} }: VerifiedFetchOptions,
-  endpoint: string,
-  sent: string,
+  { chainId, nodeKeyOf }: VerifiedFetchOptions,
+  asked: SanitizedRequest,
   shown: Shown<never, never>,
 ): Promise<void> {
-  const karat = shown.karat as Receipt | undefined;
-  if (!karat) throw missing();
-  const asked = askedFor(endpoint, JSON.parse(sent) as Fields, aliases);
+  const karat = receiptOf(shown.karat);
   // Only an answer that may call functions is read for calls.
   const text = asked.tools === undefined ? shown.text : (karat.text ?? "");
   const said = asked.tools === undefined ? { text, calls: [] } : readAnswer(text);
   if ((said.text ?? "") !== shown.text) throw mismatch("text");
   if (JSON.stringify(said.calls) !== JSON.stringify(shown.calls)) throw mismatch("tool_calls");
-  const nodeKey = await nodeKeyOf(karat.transfer_agent);
+  const [nodeKey, executorKey] = await Promise.all([nodeKeyOf(karat.transfer_agent), nodeKeyOf(karat.executor)]);
   if (!nodeKey) throw mismatch("transfer_agent");
-  const receipt = verifyDelivery({
+  if (!executorKey) throw mismatch("executor");
+  const parts = receivedParts(karat.parts);
+  const delivery = verifyDelivery({
     requestHash: requestHash(asked),
     text,
     receipt: fromBase64(karat.receipt),
     signature: fromBase64(karat.signature),
     nodeKey,
-    parts: receivedParts(karat.parts),
+    parts,
   });
-  if (receipt.chainId !== chainId) throw mismatch("chain_id");
-  if (receipt.transferAgent !== karat.transfer_agent) throw mismatch("transfer_agent");
-  if (toHex(receipt.inferenceId) !== karat.inference_id) throw mismatch("inference_id");
+  if (delivery.chainId !== chainId) throw mismatch("chain_id");
+  if (delivery.transferAgent !== karat.transfer_agent) throw mismatch("transfer_agent");
+  if (delivery.executor !== karat.executor) throw mismatch("executor");
+  if (toHex(delivery.inferenceId) !== karat.inference_id) throw mismatch("inference_id");
+  const response = verifyResponse({
+    response: fromBase64(karat.response),
+    signature: fromBase64(karat.response_signature),
+    nodeKey: executorKey,
+    delivery,
+    text,
+    parts,
+  });
+  shown.requireEnd(response.finishReason === sign.FinishReason.LENGTH ? "length" : "stop");
   const { usage } = shown;
   if (!usage) return;
   const counts = [usage.prompt_tokens, usage.completion_tokens];
-  if (String(counts) !== String([receipt.promptTokens, receipt.completionTokens])) throw mismatch("usage");
+  if (String(counts) !== String([delivery.promptTokens, delivery.completionTokens])) throw mismatch("usage");
 }
 
-/** The inference that a body asks for, read as the node reads it. */
-function askedFor(endpoint: string, body: Fields, aliases: Readonly<Record<string, string>>): SanitizedRequest {
-  const { messages, prompt, ...rest } = body;
-  const { model } = body;
-  const meant = typeof model === "string" && Object.hasOwn(aliases, model) ? aliases[model] : model;
-  try {
-    if (endpoint === "responses") return sanitizeRequest({ ...chatOfResponses(body), model: meant });
-    // Each of the others has its own way to give the input.
-    return sanitizeRequest({ ...rest, ...(endpoint === "completions" ? { prompt } : { messages }), model: meant });
-  } catch (error) {
-    // Nobody can have answered it as it was asked.
-    throw isRuleError(error) ? mismatch("request_hash", error) : error;
-  }
+const SIGNED = [
+  "inference_id",
+  "transfer_agent",
+  "executor",
+  "receipt",
+  "signature",
+  "response",
+  "response_signature",
+] as const satisfies (keyof Receipt)[];
+
+function receiptOf(karat: unknown): Receipt {
+  const receipt = (karat ?? {}) as Receipt;
+  if (SIGNED.some((field) => typeof receipt[field] !== "string")) throw missing();
+  return receipt;
 }
 
 /** What a node sent; whether it is what it should be is seen by comparing. */

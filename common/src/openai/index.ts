@@ -37,6 +37,7 @@ export {
   type ResponseFormat,
   type ResponseSettings,
   ResponseStream,
+  responseEnd,
   responseEvent,
   wholeResponse,
 } from "./responses.ts";

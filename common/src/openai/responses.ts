@@ -34,6 +34,17 @@ interface OutputText {
   logprobs: (ChatTokenLogprob & { bytes: number[] })[];
 }
 
+/** How a response tells its end: cut off at its maximum of tokens, or complete. */
+export const responseEnd = (finishReason: string): ResponseEnd =>
+  finishReason === "length"
+    ? { status: "incomplete", incomplete_details: { reason: "max_output_tokens" } }
+    : { status: "completed", incomplete_details: null };
+
+interface ResponseEnd {
+  status: "completed" | "incomplete";
+  incomplete_details: { reason: "max_output_tokens" } | null;
+}
+
 type ItemStatus = "in_progress" | "completed" | "incomplete";
 
 interface MessageItem {
@@ -81,7 +92,7 @@ export class ResponseStream {
   }
 
   begin(): ResponseEvent[] {
-    const response = this.#response("in_progress", null);
+    const response = this.#response({ status: "in_progress", incomplete_details: null }, null);
     return [
       this.#event({ type: "response.created", response }),
       this.#event({ type: "response.in_progress", response }),
@@ -96,10 +107,10 @@ export class ResponseStream {
   /** What was held back, the ends of what is open, and the whole response, with further fields of its own. */
   finish(finishReason: string, usage: Usage, further: object = {}): ResponseEvent[] {
     const rest = (this.#reader?.finish() ?? []).flatMap((piece) => this.#piece(piece));
-    const cut = finishReason === "length";
-    const ends = this.#close(cut ? "incomplete" : "completed");
-    const response = { ...this.#response(cut ? "incomplete" : "completed", usage), ...further };
-    return [...rest, ...ends, this.#event({ type: cut ? "response.incomplete" : "response.completed", response })];
+    const end = responseEnd(finishReason);
+    const ends = this.#close(end.status);
+    const response = { ...this.#response(end, usage), ...further };
+    return [...rest, ...ends, this.#event({ type: `response.${end.status}`, response })];
   }
 
   /** The last event of a stream that failed. */
@@ -201,7 +212,10 @@ export class ResponseStream {
     return { ...body, type: body.type, sequence_number: this.#sequence++ };
   }
 
-  #response(status: ItemStatus, usage: Usage | null): object {
+  #response(
+    { status, incomplete_details }: ResponseEnd | { status: "in_progress"; incomplete_details: null },
+    usage: Usage | null,
+  ): object {
     const { id, created, topLogprobs, ...settings } = this.#format;
     return {
       id,
@@ -211,7 +225,7 @@ export class ResponseStream {
       ...(status === "completed" ? { completed_at: Math.max(created, Math.floor(Date.now() / 1_000)) } : {}),
       background: false,
       error: null,
-      incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
+      incomplete_details,
       ...settings,
       top_logprobs: topLogprobs ?? 0,
       output: this.#output.map((item) => ({ ...item })),
