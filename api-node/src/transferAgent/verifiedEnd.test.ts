@@ -48,12 +48,12 @@ const DETAILS = '"incomplete_details":{"reason":"max_output_tokens"}';
 const saysLength: Change = (body) =>
   body
     .replace(/"finish_reason":"\w+"/, '"finish_reason":"length"')
-    .replace(/"(response\.)?completed"/g, '"$1incomplete"')
+    .replace(/\bcompleted\b/g, "incomplete")
     .replaceAll('"incomplete_details":null', DETAILS);
 const saysStop: Change = (body) =>
   body
     .replace(/"finish_reason":"\w+"/, '"finish_reason":"stop"')
-    .replace(/"(response\.)?incomplete"/g, '"$1completed"')
+    .replace(/\bincomplete\b/g, "completed")
     .replaceAll(DETAILS, '"incomplete_details":null');
 
 describe.each(asks)("%s", (_name, ask, field) => {
@@ -152,11 +152,7 @@ describe("an answer that calls functions", () => {
 
 describe("a response that was cut off is not told to be complete in one place", () => {
   const places: [string, Change, field: string][] = [
-    [
-      "the name of its event",
-      (body) => body.replace('"type":"response.incomplete"', '"type":"response.completed"'),
-      "status",
-    ],
+    ["the name of its event", (body) => body.replaceAll("response.incomplete", "response.completed"), "status"],
     ["its status", (body) => body.replace(/("object":"response"[^{}]*)"incomplete"/, '$1"completed"'), "status"],
     ["its details", (body) => body.replace(DETAILS, '"incomplete_details":null'), "status"],
     ["its item", (body) => body.replaceAll(/("id":"msg_\w+","status":)"incomplete"/g, '$1"completed"'), "status"],
@@ -205,8 +201,9 @@ describe("the end of a stream", () => {
     expect(await reasonsOf(clientOf(me, early))).toEqual(["receipt_missing"]);
     const behind: Change = (body) => body.replace(/data: [^\n]*"choices":\[\]/, `${chunk([])}$&`);
     expect(await reasonsOf(clientOf(me, behind))).toEqual(["receipt_missing"]);
+    const again = '"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]';
     const twice: Change = (body) =>
-      body.replace('"choices":[]', '"choices":[{"index":0,"delta":{},"finish_reason":"length"}]');
+      body.replace('"finish_reason":"stop"', '"finish_reason":"length"').replace('"choices":[]', again);
     expect(await reasonsOf(clientOf(me, twice))).toEqual(["receipt_mismatch"]);
   });
 });

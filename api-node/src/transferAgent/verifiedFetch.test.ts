@@ -145,10 +145,23 @@ describe("what was changed on its way does not reach the client", () => {
 
   /** What an openai stream of either endpoint takes for text, though it is not where an honest node has it. */
   const chunk = (text: string) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: text } }] })}\n\n`;
-  const named = (event: string) => event.replace("data: ", "event: other\r\ndata:").replace("\n\n", "\r\n\r\n");
+  const otherEnds = (event: string) => event.replace("data: ", "data:").replace("\n\n", "\r\n\r\n");
   const sneaked: [string, (body: string) => string, unknown][] = [
     ["behind the receipt", (body) => body.replace("data: [DONE]", `${chunk("!")}data: [DONE]`), "events"],
-    ["in an event with a name and other line ends", (body) => named(chunk("Oh. ")) + body, "output_hash"],
+    ["in an event with a name", (body) => chunk("Oh. ").replace("data: ", "event: other\ndata: ") + body, "events"],
+    ["kept from readers by a name", (body) => body.replace("data: ", "event: thread.a\ndata: "), "events"],
+    ["with other line ends", (body) => otherEnds(chunk("Oh. ")) + body, "output_hash"],
+    [
+      "with an error that is none",
+      (body) => `${chunk("Oh. ").replace("{", '{"error":null,')}data: [DONE]\n\n${body}`,
+      undefined,
+    ],
+    ["as a refusal", (body) => body.replace('"delta":{"content"', '"delta":{"refusal":"No.","content"'), "choices"],
+    [
+      "as thoughts",
+      (body) => body.replace('"delta":{"content"', '"delta":{"reasoning_content":"Hm.","content"'),
+      "choices",
+    ],
     ["in another choice", (body) => body.replace('"index":0', '"index":1'), "choices"],
     [
       "in a field that nobody reads",
@@ -178,12 +191,35 @@ describe("what was changed on its way does not reach the client", () => {
       (body) => body.replace("output_text.delta", "refusal.delta").replace("output_text.delta", "refusal.delta"),
       "events",
     ],
-    ["behind the receipt", (body) => `${body}data: {"type":"response.output_text.delta","delta":"!"}\n\n`, "events"],
+    [
+      "behind the receipt",
+      (body) => `${body}event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"!"}\n\n`,
+      "events",
+    ],
+    [
+      "in the name of an event",
+      (body) => body.replace("event: response.output_text.delta", "event: thread.a"),
+      "events",
+    ],
+    ["with an error that readers do not know by its name", (body) => `data: {"type":"error"}\n\n${body}`, "events"],
   ];
   test.each(twice)("a response that says something else %s", async (_name, change, field) => {
     const me = await network.join();
     const failure = await failureOf(streamedResponse(client(me, { fetch: through(change) })));
     expect(failure).toEqual(["receipt_mismatch", field]);
+  });
+
+  test("a whole answer in the place of a stream, or the reverse", async () => {
+    const me = await network.join();
+    const send: typeof fetch = (input, init) => {
+      const { stream = false, ...body } = JSON.parse(String(init?.body)) as { stream?: boolean };
+      return fetch(input, { ...init, body: JSON.stringify({ ...body, stream: !stream }) });
+    };
+    const sdk = client(me, { fetch: send });
+    const failure = ["receipt_mismatch", "stream"];
+    expect(await failureOf(sdk.chat.completions.create(question))).toEqual(failure);
+    expect(await failureOf(streamed(sdk))).toEqual(failure);
+    expect(await failureOf(streamedResponse(sdk))).toEqual(failure);
   });
 
   test("another chain's receipt", async () => {

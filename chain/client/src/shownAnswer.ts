@@ -22,7 +22,8 @@ export interface Shown<Event, Whole> {
   readonly failed: boolean;
   /** It was told how the answer ended. */
   readonly ended: boolean;
-  add(event: Event): void;
+  /** Throws KaratError `receipt_mismatch` for what no stream of this network has; `name` is that of the server-sent event. */
+  add(event: Event, name: string | undefined): void;
   addWhole(answer: Whole): void;
   /** Throws KaratError `receipt_mismatch` unless it was told that the answer ended for this reason, in the words of its endpoint. */
   requireEnd(reason: "stop" | "length"): void;
@@ -30,6 +31,7 @@ export interface Shown<Event, Whole> {
 
 /** Text and calls, as a whole chat completion (`message`) or a chunk of one (`delta`) shows them. */
 interface ShownMessage {
+  readonly role?: string;
   readonly content?: string | null;
   readonly tool_calls?: readonly {
     readonly index?: number;
@@ -86,7 +88,9 @@ export class ShownAnswer implements Shown<ShownEvent, ShownEvent> {
     }
   }
 
-  add(event: ShownEvent): void {
+  add(event: ShownEvent, name: string | undefined): void {
+    // Readers take events with names for something else.
+    if (name !== undefined) throw mismatch("events");
     const { delta, text } = this.#choice(event);
     this.text += (this.#chat ? delta?.content : text) ?? "";
     for (const [at, { index = at, function: part }] of (delta?.tool_calls ?? []).entries()) {
@@ -102,10 +106,14 @@ export class ShownAnswer implements Shown<ShownEvent, ShownEvent> {
   #choice(event: ShownEvent): ShownChoice {
     this.usage = event.usage ?? this.usage;
     this.karat = event.karat ?? this.karat;
-    if (event.error !== undefined) this.failed = true;
+    // Readers throw nothing for one that is null.
+    if (event.error) this.failed = true;
     const [choice = {}, ...more] = event.choices ?? [];
     if (more.length > 0 || (choice.index ?? 0) !== 0) throw mismatch("choices");
-    const { finish_reason: finishReason } = choice;
+    const { finish_reason: finishReason, message, delta } = choice;
+    // A refusal, thoughts: no receipt has them.
+    const { role: _role, content: _content, tool_calls: _calls, ...other } = { ...message, ...delta };
+    if (Object.values(other).some((value) => value !== null)) throw mismatch("choices");
     if (finishReason !== undefined && finishReason !== null) {
       if (this.ended) throw mismatch("finish_reason");
       this.#finishReason = finishReason;

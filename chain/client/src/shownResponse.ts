@@ -98,7 +98,9 @@ export class ShownResponse implements Shown<ResponseEvent, ResponseObject> {
     );
   }
 
-  add(event: ResponseEvent): void {
+  add(event: ResponseEvent, name: string | undefined): void {
+    // Some readers go by the name, others by the type.
+    same(name, event.type, "events");
     switch (event.type) {
       case "response.created":
       case "response.in_progress":

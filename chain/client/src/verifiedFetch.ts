@@ -4,7 +4,7 @@ import { sign } from "@karat/proto";
 import { isRuleError, readAnswer, requestHash, type SanitizedRequest } from "@karat/rules";
 import { type ListedPart, mismatch, receivedParts, verifyDelivery } from "./delivery.ts";
 import { EventReader, eventText } from "./eventStream.ts";
-import { parseRequest, type RequestKind, readRequest } from "./inferenceRequest.ts";
+import { type InferenceRequest, parseRequest, type RequestKind, readRequest } from "./inferenceRequest.ts";
 import { verifyResponse } from "./response.ts";
 import { type Shown, ShownAnswer } from "./shownAnswer.ts";
 import { ShownResponse } from "./shownResponse.ts";
@@ -56,7 +56,7 @@ export function verifiedFetch(options: VerifiedFetchOptions): typeof fetch {
     const kind = KINDS[ANSWERING.exec(new URL(request.url).pathname)?.[1] ?? ""];
     if (kind === undefined || request.method !== "POST") return await send(input, init);
     const sent = await request.text();
-    let asked: SanitizedRequest;
+    let asked: InferenceRequest;
     try {
       asked = askedFor(kind, sent, options.aliases);
     } catch (error) {
@@ -65,9 +65,11 @@ export function verifiedFetch(options: VerifiedFetchOptions): typeof fetch {
     }
     const response = await send(input, { ...init, method: "POST", headers: request.headers, body: sent });
     if (!response.ok) return response;
-    const verify: Verify = (shown) => verifyShown(options, asked, shown);
-    const type = response.headers.get("content-type") ?? "";
-    const body = type.startsWith("text/event-stream") ? response.body! : await response.text();
+    const verify: Verify = (shown) => verifyShown(options, asked.sanitized, shown);
+    // Readers go by what they asked for: to them, the other kind is an answer with nothing in it.
+    const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true;
+    if (isStream !== asked.stream) throw mismatch("stream");
+    const body = isStream ? response.body! : await response.text();
     return kind === "responses"
       ? await checked(response, body, new ShownResponse(), verify)
       : await checked(response, body, new ShownAnswer({ chat: kind === "chat" }), verify);
@@ -75,11 +77,11 @@ export function verifiedFetch(options: VerifiedFetchOptions): typeof fetch {
 }
 
 /** The inference that a body asks for, read as the node reads it, and refused as the node refuses it. */
-function askedFor(kind: RequestKind, body: string, aliases: VerifiedFetchOptions["aliases"] = {}): SanitizedRequest {
+function askedFor(kind: RequestKind, body: string, aliases: VerifiedFetchOptions["aliases"] = {}): InferenceRequest {
   const fields = parseRequest(utf8(body));
   const { model } = fields;
   const meant = typeof model === "string" && Object.hasOwn(aliases, model) ? aliases[model] : model;
-  return readRequest(kind, { ...fields, model: meant }).sanitized;
+  return readRequest(kind, { ...fields, model: meant });
 }
 
 function refusal(error: unknown): Response {
@@ -121,7 +123,7 @@ function checkedEvents<Event extends object>(
         if (event.data === "[DONE]") requireOver();
         else {
           if (verified || shown.failed) throw mismatch("events");
-          shown.add(parsed<Event>(event.data));
+          shown.add(parsed<Event>(event.data), event.name);
           if (shown.karat !== undefined) {
             await verify(shown);
             verified = true;
