@@ -113,10 +113,13 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
     response.writeHead(200, SSE_HEADERS);
     await each(response, script.chunks);
     response.end(SSE_DONE);
-  } else json(script.whole);
+  } else {
+    await each(undefined, script.lines);
+    json(script.whole);
+  }
 }
 
-/** Each piece in a turn of its own, as tokens come; otherwise they would all be one piece on the wire. */
+/** Each piece in a turn of its own, as tokens come: a whole answer takes as long, whoever asks for it; and told apart, they are pieces on the wire. */
 async function each(response: ServerResponse | undefined, pieces: readonly string[]): Promise<void> {
   for (const piece of pieces) {
     response?.write(piece);
