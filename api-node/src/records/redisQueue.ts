@@ -50,7 +50,8 @@ export class RedisQueue implements JobQueue {
     this.#worker = new Worker<string>(
       this.#options.name,
       async (job) => await handler({ id: job.id ?? "", data: job.data }),
-      { connection: this.#consumer, concurrency },
+      // Of itself it looks again 15 s after Redis was gone, when the anchors of starts are too old.
+      { connection: this.#consumer, concurrency, runRetryDelay: 500 },
     );
     this.#worker.on("error", () => undefined);
     this.#worker.on("failed", (job, error) => {

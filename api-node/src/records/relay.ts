@@ -11,7 +11,7 @@ export interface RelayOptions {
   /** Newest known height; undefined while there is none. */
   readonly height: () => bigint | undefined;
   readonly log: Logger;
-  /** A notice that led to nothing for so long was lost and is given again. */
+  /** A notice that led to nothing for so long was lost, or nobody works the queue off: it is gone round. */
   readonly leaseMs?: number;
   /** A queue that is away for so long is gone round: deadlines do not wait for it. */
   readonly bypassAfterMs?: number;
@@ -24,7 +24,7 @@ const MAX_RECORDS = 512;
 const LINGER_MS = 400;
 /** In no key of a record. */
 const SEPARATOR = ",";
-const MAX_BYPASSED = 256;
+const MAX_BYPASSED = 4_096;
 
 /** Moves what is due from the outbox into the queue, and has it worked off. */
 export class Relay {
@@ -100,6 +100,7 @@ export class Relay {
       const { handedOnMs } = pending;
       if (pending.awaits === "finish") continue;
       if ((handedOnMs !== undefined && now - handedOnMs < leaseMs) || pending.notBefore > (at ?? 0n)) continue;
+      if (handedOnMs !== undefined && this.#goRound(pending)) continue;
       due.push(pending);
       if (due.length < MAX_RECORDS) continue;
       const taken = await this.#handOn(due);
@@ -128,13 +129,18 @@ export class Relay {
     }
   }
 
-  /** False while the queue is still given time to come back, or too much is on the way round it already. */
+  /** False while the queue is still given time to come back. */
   #bypass(pending: Pending): boolean {
-    const { deliver, bypassAfterMs, log } = this.#options;
     const now = performance.now();
-    const waitedLong = this.#awaySinceMs !== undefined && now - this.#awaySinceMs >= bypassAfterMs;
-    if (!waitedLong || this.#bypassing.size >= MAX_BYPASSED) return false;
-    pending.handedOnMs = now;
+    const waitedLong = this.#awaySinceMs !== undefined && now - this.#awaySinceMs >= this.#options.bypassAfterMs;
+    return waitedLong && this.#goRound(pending);
+  }
+
+  /** Has a record sent without the queue. False when too much is on this way already. */
+  #goRound(pending: Pending): boolean {
+    const { deliver, log } = this.#options;
+    if (this.#bypassing.size >= MAX_BYPASSED) return false;
+    pending.handedOnMs = performance.now();
     const going = deliver(pending.key)
       .catch((error) => log.error({ record: pending.key, error: messageOf(error) }, "A record could not be sent."))
       .finally(() => this.#bypassing.delete(going));

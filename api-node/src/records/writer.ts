@@ -23,7 +23,7 @@ export interface WriterOptions {
   /** A transaction goes out with this many records, or after this long with fewer. */
   readonly batchRecords?: number;
   readonly lingerMs?: number;
-  /** Most records and bytes of one transaction, where more have gathered while the last one was on its way. */
+  /** Most records and bytes of one transaction, where more have gathered while the last one was on its way: as many as the chain takes in one. */
   readonly maxRecords?: number;
   readonly maxBytes?: number;
   readonly onBatch?: (records: number) => void;
@@ -41,10 +41,13 @@ interface PlacedItem extends Item {
 /** Tries in blocks before a record without its inference is given up. */
 const MAX_UNKNOWN_TRIES = 30;
 const MAX_REFUSED_TRIES = 5;
-// About twice what records were measured to use; protocol messages pay nothing, but the limits share a block's gas.
+// More than twice what records were measured to use (a start 6,000, its bytes included). Protocol messages pay nothing, but their limits share a
+// block's gas, and after an outage all nodes have thousands of records to send.
 const GAS_BASE = 100_000n;
-const GAS_PER_RECORD = 40_000n;
-const GAS_PER_BYTE = 25n;
+const GAS_PER_RECORD = 15_000n;
+const GAS_PER_BYTE = 10n;
+/** Transactions that the chain is asked for at the same time. */
+const AT_ONCE = 32;
 /** Short, for a start has to be in before its anchor is too old: after a crash that leaves time for further tries. */
 const TIMEOUT_BLOCKS = 5n;
 /**
@@ -60,10 +63,12 @@ export class RecordWriter {
   readonly #inFlight = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> | undefined;
+  /** Height at which the chain did not answer: before another block nothing is signed, so that an outage leaves few transactions to ask for. */
+  #silentAt: bigint | undefined;
   readonly #stop = new AbortController();
 
   constructor(options: WriterOptions) {
-    const bounds = { batchRecords: 512, lingerMs: 20, maxRecords: 512, maxBytes: 768 * 1024 };
+    const bounds = { batchRecords: 512, lingerMs: 20, maxRecords: 1_024, maxBytes: 768 * 1024 };
     this.#options = { ...bounds, onBatch: () => undefined, ...options };
   }
 
@@ -127,8 +132,11 @@ export class RecordWriter {
       bytes += entry.record.length;
     }
     try {
-      const fresh = await this.#settleEarlier(items);
-      if (fresh.length > 0) await this.#send(fresh);
+      if (this.#isSilent()) await this.#putOff(items, false);
+      else {
+        const fresh = await this.#settleEarlier(items);
+        if (fresh.length > 0) await this.#send(fresh);
+      }
     } catch (error) {
       await this.#postpone(items, error);
     } finally {
@@ -155,9 +163,11 @@ export class RecordWriter {
       items.filter(({ tx }) => tx !== undefined),
       ({ tx }) => tx!.hash,
     );
-    for (const [hash, carried] of earlier) {
-      const timeoutHeight = carried[0]!.tx!.timeoutHeight;
-      const outcome = await sender().outcome(hash, timeoutHeight);
+    const asked = await someAtOnce([...earlier], async ([hash, carried]) => {
+      const { timeoutHeight } = carried[0]!.tx!;
+      return { carried, timeoutHeight, outcome: await sender().outcome(hash, timeoutHeight) };
+    });
+    for (const { carried, timeoutHeight, outcome } of asked) {
       const at = height() ?? 0n;
       if (outcome === "pending" && at < timeoutHeight - TIMEOUT_BLOCKS + GRACE_BLOCKS) {
         await Promise.all(carried.map(({ key }) => outbox.defer(key, this.#nextHeight(height()), {}, false)));
@@ -252,11 +262,22 @@ export class RecordWriter {
 
   /** Nothing is known of this try: the next one asks for the transaction first. */
   async #postpone(items: readonly Item[], error: unknown): Promise<void> {
-    const { outbox, height, log } = this.#options;
+    const { height, log } = this.#options;
     const code = isKaratError(error) ? error.code : messageOf(error);
     log.warn({ records: items.length, error: code }, "Records could not be sent; they are tried again.");
+    if (code === "chain_unavailable") this.#silentAt = height();
+    await this.#putOff(items, code === "tx_expired");
+  }
+
+  /** To the next block. */
+  async #putOff(items: readonly Item[], forgetTx: boolean): Promise<void> {
+    const { outbox, height } = this.#options;
     const next = this.#nextHeight(height());
-    await Promise.all(items.map(({ key }) => outbox.defer(key, next, {}, code === "tx_expired")));
+    await Promise.all(items.map(({ key }) => outbox.defer(key, next, {}, forgetTx)));
+  }
+
+  #isSilent(): boolean {
+    return this.#silentAt !== undefined && this.#silentAt === this.#options.height();
   }
 
   #nextHeight(height: bigint | undefined): bigint {
@@ -284,6 +305,15 @@ function resultsOf({ responses }: SentTx): (index: number) => { readonly code: n
   const { refusals } = inference.MsgRecordsResponse.decode(responses[0] ?? new Uint8Array());
   const byIndex = new Map(refusals.map((refusal) => [refusal.index, refusal]));
   return (index) => byIndex.get(index) ?? { code: RECORD_CODE.ok, log: "" };
+}
+
+/** One after another a hundred questions would take longer than starts have, after an outage. */
+async function someAtOnce<T, R>(all: readonly T[], ask: (each: T) => Promise<R>): Promise<R[]> {
+  const answers: R[] = [];
+  for (let at = 0; at < all.length; at += AT_ONCE) {
+    answers.push(...(await Promise.all(all.slice(at, at + AT_ONCE).map(ask))));
+  }
+  return answers;
 }
 
 function gasOf(items: readonly Item[]): bigint {

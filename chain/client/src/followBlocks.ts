@@ -36,17 +36,23 @@ export async function* followBlocks(options: FollowOptions): AsyncGenerator<Foll
   let next: bigint | undefined;
   let reachable = true;
   let early = 0;
+  const answered = (): void => {
+    if (!reachable) log.info({ height: head }, "The chain answers again.");
+    reachable = true;
+  };
   while (!signal.aborted) {
     try {
-      if (next === undefined || next > head) head = (await client.status()).height;
+      if (next === undefined || next > head) {
+        head = (await client.status()).height;
+        answered();
+      }
       next ??= (cursor.load() ?? (options.from ?? head) - 1n) + 1n;
-      if (!reachable) log.info({ height: head }, "The chain answers again.");
-      reachable = true;
       if (next > head) {
         await sleep(pollMs, undefined, { signal });
         continue;
       }
       const block = await client.block(next);
+      answered();
       yield block;
       cursor.save(next);
       next += 1n;
