@@ -26,6 +26,8 @@ import type { ChainClient, TxResult } from "./chainClient.ts";
 const SEQUENCE_MISMATCH = 32;
 const IN_MEMPOOL = 19;
 const MEMPOOL_FULL = 20;
+const TIMEOUT_HEIGHT = 30;
+const MAX_ATTEMPTS = 5;
 
 export interface SendOptions {
   /** Gas limit; protocol messages pay none, others pay `gasPrice` for each unit. */
@@ -118,8 +120,9 @@ export class TxSender {
   }
 
   async #send(messages: readonly EncodeObject[], options: SendOptions): Promise<SentTx> {
+    let height = await this.#height();
     for (let attempt = 1; ; attempt++) {
-      const tx = await this.#sign(messages, options);
+      const tx = await this.#sign(messages, options, height);
       await options.onSigned?.(tx);
       const { code, codespace, log } = await this.#client.broadcast(tx.bytes);
       if (code === 0 || (codespace === "sdk" && code === IN_MEMPOOL)) {
@@ -132,9 +135,15 @@ export class TxSender {
           hash: tx.hash,
         });
       }
-      if (codespace === "sdk" && code === SEQUENCE_MISMATCH && attempt <= 5) {
+      if (codespace === "sdk" && code === SEQUENCE_MISMATCH && attempt <= MAX_ATTEMPTS) {
         this.#log.warn({ address: this.address, log }, "Sequence out of step; reading it again.");
         this.#account = await this.#resync(log);
+        continue;
+      }
+      if (codespace === "sdk" && code === TIMEOUT_HEIGHT) {
+        if (attempt > MAX_ATTEMPTS) throw expired(tx);
+        // Whoever follows the blocks may be some behind: the chain itself says how far it is.
+        height = (await this.#client.status()).height;
         continue;
       }
       throw new KaratError("tx_refused", `The chain refused a transaction: ${log}`, {
@@ -146,11 +155,11 @@ export class TxSender {
     }
   }
 
-  async #sign(messages: readonly EncodeObject[], options: SendOptions): Promise<SignedTx> {
+  async #sign(messages: readonly EncodeObject[], options: SendOptions, height: bigint): Promise<SignedTx> {
     this.#account ??= await this.#readAccount();
     const { accountNumber, sequence } = this.#account;
     const gas = options.gas ?? 10_000_000n;
-    const timeoutHeight = (await this.#height()) + (options.timeoutBlocks ?? 20n);
+    const timeoutHeight = height + (options.timeoutBlocks ?? 20n);
     const fee = BigInt(Math.ceil(Number(gas) * (options.gasPrice ?? 0)));
     const bodyBytes = this.#registry.encode({
       typeUrl: "/cosmos.tx.v1beta1.TxBody",
@@ -177,13 +186,15 @@ export class TxSender {
       const outcome = await this.outcome(tx.hash, tx.timeoutHeight);
       if (outcome === "expired") {
         this.#account = undefined;
-        throw new KaratError("tx_expired", "The transaction was in no block before its timeout height.", {
-          hash: tx.hash,
-        });
+        throw expired(tx);
       }
       if (outcome !== "pending") {
         if (outcome.code === 0) return outcome;
         const { code, codespace, log } = outcome;
+        if (codespace === "sdk" && code === TIMEOUT_HEIGHT) {
+          this.#account = undefined;
+          throw expired(tx);
+        }
         throw new KaratError("tx_refused", `A transaction failed in block ${outcome.height}: ${log}`, {
           code,
           codespace,
@@ -215,6 +226,9 @@ export class TxSender {
     return expected === undefined ? account : { ...account, sequence: BigInt(expected) };
   }
 }
+
+const expired = ({ hash }: SignedTx): KaratError =>
+  new KaratError("tx_expired", "The transaction was in no block before its timeout height.", { hash });
 
 function sent(result: TxResult): SentTx {
   return {
