@@ -1,9 +1,10 @@
-import { silentLogger } from "@karat/common";
+import { KaratError, silentLogger } from "@karat/common";
 import { expect, test, vi } from "vitest";
 import { openDatabase } from "../storage/database.ts";
-import { keyOf, recordsToTest, settled, start, writing } from "../testing/recordPipeline.ts";
+import { keyOf, recordsToTest, settled, start, startOfPart, writing } from "../testing/recordPipeline.ts";
 import type { JobQueue } from "./jobQueue.ts";
 import { Outbox } from "./outbox.ts";
+import { recordKey } from "./record.ts";
 import { RecordWriter } from "./writer.ts";
 
 const records = recordsToTest();
@@ -27,6 +28,29 @@ test("while the chain does not answer, nothing is signed for it a second time at
     expect(made.outbox.size).toBe(0);
   }, 10_000);
   expect(records.sender.recorded).toHaveLength(3);
+});
+
+// It ended the process of a node that was started anew with such a record: the chain's id was asked for where nothing was caught.
+test("starts of parts that are due before the chain was reached for the first time wait for it", async () => {
+  const database = openDatabase(records.directory);
+  const outbox = new Outbox(database);
+  let reached = false;
+  const chainId = () => {
+    if (!reached) throw new KaratError("chain_unavailable", "not yet");
+    return writing.chainId();
+  };
+  const [sender, height] = [() => records.sender, () => (reached ? records.sender.height : undefined)];
+  const writer = new RecordWriter({ ...writing, chainId, outbox, sender, height, log: silentLogger, lingerMs: 10 });
+  const part = startOfPart(1);
+  const key = recordKey("start", part.inferenceId);
+  outbox.add(part);
+  await writer.deliver(key);
+  expect(outbox.size).toBe(1);
+  reached = true;
+  await writer.deliver(key);
+  expect([outbox.size, outbox.deadCount, records.sender.transactions]).toEqual([0, 0, 1]);
+  await writer.close(1_000);
+  await database.close();
 });
 
 test("what became of many transactions is asked at the same time", async () => {

@@ -123,18 +123,13 @@ export class RecordWriter {
       fates.set(key, fate);
       this.#inFlight.set(key, fate.promise);
       if (!entry) continue; // settled by an earlier try
-      if (isOfAnother(entry, this.#options.chainId)) {
-        // It would be taken for the start of the whole order, and leave a miss behind.
-        await this.#options.outbox.bury(key, "names no inference that can be started", this.#options.height() ?? 0n);
-        continue;
-      }
       items.push({ ...entry, key });
       bytes += entry.record.length;
     }
     try {
       if (this.#isSilent()) await this.#putOff(items, false);
       else {
-        const fresh = await this.#settleEarlier(items);
+        const fresh = await this.#settleEarlier(await this.#withoutOthers(items));
         if (fresh.length > 0) await this.#send(fresh);
       }
     } catch (error) {
@@ -145,6 +140,15 @@ export class RecordWriter {
         fate.resolve();
       }
     }
+  }
+
+  /** Buries starts of another inference: each would be taken for that of a whole order, and leave a miss behind. */
+  async #withoutOthers(items: readonly Item[]): Promise<Item[]> {
+    const { outbox, chainId, height } = this.#options;
+    const { own = [], others = [] } = Object.groupBy(items, (item) => (isOfAnother(item, chainId) ? "others" : "own"));
+    const why = "names no inference that can be started";
+    await Promise.all(others.map(({ key }) => outbox.bury(key, why, height() ?? 0n)));
+    return own;
   }
 
   /** Starts have the nearest deadline, and the rest is worth nothing without them: after an outage not all fit into the next transactions. */

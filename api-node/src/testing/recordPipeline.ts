@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sha256, silentLogger, utf8 } from "@karat/common";
-import { inference } from "@karat/proto";
+import { inference, partNameOf, sign } from "@karat/proto";
 import { afterEach, beforeEach, expect, vi } from "vitest";
 import { EmbeddedQueue } from "../records/embeddedQueue.ts";
 import type { JobQueue } from "../records/jobQueue.ts";
@@ -23,6 +23,20 @@ const startBytes = (n: number): Uint8Array =>
 export const start = (n: number, deadlineHeight = 1_000n): NewRecord => {
   return { kind: "start", inferenceId: idOf(n), record: startBytes(n), deadlineHeight };
 };
+/** Of what goes on behind an order, the fourth that was asked. */
+export function startOfPart(n: number): NewRecord {
+  const prefix = { tokens: 2, hash: sha256(utf8("ids")) };
+  const attempt = 3;
+  const receipt = sign.Receipt.encode(sign.Receipt.fromPartial({ attempt })).finish();
+  const started = inference.StartRecord.fromPartial({ authorization: authorizationOf(n), receipt, prefix });
+  const inferenceId = sha256(partNameOf(writing.chainId(), idOf(n), attempt, prefix));
+  return {
+    kind: "start",
+    inferenceId,
+    record: inference.StartRecord.encode(started).finish(),
+    deadlineHeight: 1_000n,
+  };
+}
 export const finish = (n: number, more: Partial<NewRecord> = {}): NewRecord => ({
   kind: "finish",
   inferenceId: idOf(n),
