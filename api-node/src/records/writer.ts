@@ -161,7 +161,7 @@ export class RecordWriter {
 
   /** Asks what became of transactions that were signed before; returns the records that have to be sent (anew). */
   async #settleEarlier(items: readonly Item[]): Promise<Item[]> {
-    const { sender, outbox, height } = this.#options;
+    const { sender, height } = this.#options;
     const fresh = items.filter(({ tx }) => tx === undefined);
     const earlier = Map.groupBy(
       items.filter(({ tx }) => tx !== undefined),
@@ -174,7 +174,7 @@ export class RecordWriter {
     for (const { carried, timeoutHeight, outcome } of asked) {
       const at = height() ?? 0n;
       if (outcome === "pending" && at < timeoutHeight - TIMEOUT_BLOCKS + GRACE_BLOCKS) {
-        await Promise.all(carried.map(({ key }) => outbox.defer(key, this.#nextHeight(height()), {}, false)));
+        await this.#putOff(carried, false);
       } else if (outcome === "pending" || outcome === "expired" || outcome.code !== 0) {
         for (const { tx: _gone, ...item } of carried) fresh.push(item);
       } else

@@ -140,7 +140,7 @@ export class TxSender {
         this.#account = await this.#resync(log);
         continue;
       }
-      if (codespace === "sdk" && code === TIMEOUT_HEIGHT) {
+      if (isLate({ code, codespace })) {
         if (attempt > MAX_ATTEMPTS) throw expired(tx);
         // Whoever follows the blocks may be some behind: the chain itself says how far it is.
         height = (await this.#client.status()).height;
@@ -184,17 +184,13 @@ export class TxSender {
     await this.#follower?.nextBlock(FIRST_WAIT_MS, signal);
     for (;;) {
       const outcome = await this.outcome(tx.hash, tx.timeoutHeight);
-      if (outcome === "expired") {
+      if (outcome === "expired" || (outcome !== "pending" && isLate(outcome))) {
         this.#account = undefined;
         throw expired(tx);
       }
       if (outcome !== "pending") {
         if (outcome.code === 0) return outcome;
         const { code, codespace, log } = outcome;
-        if (codespace === "sdk" && code === TIMEOUT_HEIGHT) {
-          this.#account = undefined;
-          throw expired(tx);
-        }
         throw new KaratError("tx_refused", `A transaction failed in block ${outcome.height}: ${log}`, {
           code,
           codespace,
@@ -226,6 +222,10 @@ export class TxSender {
     return expected === undefined ? account : { ...account, sequence: BigInt(expected) };
   }
 }
+
+/** Behind its timeout height. */
+const isLate = ({ code, codespace }: Pick<TxResult, "code" | "codespace">): boolean =>
+  codespace === "sdk" && code === TIMEOUT_HEIGHT;
 
 const expired = ({ hash }: SignedTx): KaratError =>
   new KaratError("tx_expired", "The transaction was in no block before its timeout height.", { hash });

@@ -105,8 +105,10 @@ class Replay {
 
   /** CPU time of a record, ms. */
   per(row: Row): number {
-    const { ms, records: held } = sumOf(this.costs, (cost) => cost.row === row);
-    return ms / Math.max(1, held);
+    return each(
+      sumOf(this.costs, (cost) => cost.row === row),
+      "ms",
+    );
   }
 
   close(): void {
@@ -144,20 +146,25 @@ function sumOf(costs: readonly Measured[], wanted: (cost: Measured) => boolean):
   return sum;
 }
 
+/** Of a record. */
+const each = (cost: Cost, what: Time): number => cost[what] / Math.max(1, cost.records);
+
 function report(costs: readonly Measured[]): void {
   const of = (...rows: readonly Row[]) => sumOf(costs, ({ row }) => rows.includes(row));
   const both = (kind: Kind) => of(kind, `settling ${kind}`);
-  const each = (cost: Cost, what: Time) => (cost[what] / Math.max(1, cost.records)).toFixed(3);
-  const clock = (cost: Cost) => `FinalizeBlock ${each(cost, "finalize")}, Commit ${each(cost, "commit")} on the clock`;
+  const clock = (cost: Cost) =>
+    `FinalizeBlock ${each(cost, "finalize").toFixed(3)}, Commit ${each(cost, "commit").toFixed(3)} on the clock`;
   for (const kind of ["send", ...RECORDS, "commitment", "verdict"] as const) {
     for (const row of [kind, `settling ${kind}`] as const) {
       const cost = of(row);
       if (cost.records === 0) continue;
-      line(`${row.padEnd(19)} ${each(cost, "ms")} ms each (${clock(cost)}), ${perRecord(cost)}, ${cost.records}`);
+      line(
+        `${row.padEnd(19)} ${each(cost, "ms").toFixed(3)} ms each (${clock(cost)}), ${perRecord(cost)}, ${cost.records}`,
+      );
     }
   }
   const three = (costOf: (kind: Kind) => Cost): string => {
-    const sum = (what: Time) => RECORDS.reduce((all, kind) => all + Number(each(costOf(kind), what)), 0).toFixed(3);
+    const sum = (what: Time) => RECORDS.reduce((all, kind) => all + each(costOf(kind), what), 0).toFixed(3);
     return `${sum("ms")} ms (FinalizeBlock ${sum("finalize")}, Commit ${sum("commit")} on the clock)`;
   };
   line(

@@ -1,6 +1,14 @@
 /** What parties sign: put together from records, or decoded strictly; and whether the signature is theirs. */
 import { addressOfKey, sha256 } from "@karat/common";
-import { DOMAIN, encodeSigned, type inference, openAuthorizationOf, type SignedMessage, sign } from "@karat/proto";
+import {
+  DOMAIN,
+  encodeSigned,
+  type inference,
+  openAuthorizationOf,
+  type SignedMessage,
+  type StartNames,
+  sign,
+} from "@karat/proto";
 import { DEFAULT_SAMPLING, isRuleError, type SamplingParams, validateSampling } from "@karat/rules";
 import { ChainError, type ErrorKind } from "../../app/errors.ts";
 import { GAS } from "../../app/gas.ts";
@@ -72,15 +80,13 @@ export function openStart(
   return { ...orderOf(entry, term, baseHeight, names), sampling: term.sampling, newKey };
 }
 
-type Names = Parameters<typeof openAuthorizationOf>[3];
-
 /** Entries and what they were put together to, from what: a transaction comes with CheckTx and with each phase of its block. */
 const known = new WeakMap<
   inference.StartEntry,
-  { readonly term: inference.Terms; readonly baseHeight: bigint; readonly names: Names; readonly order: Order }
+  { readonly term: inference.Terms; readonly baseHeight: bigint; readonly names: StartNames; readonly order: Order }
 >();
 
-function orderOf(entry: inference.StartEntry, term: inference.Terms, baseHeight: bigint, names: Names): Order {
+function orderOf(entry: inference.StartEntry, term: inference.Terms, baseHeight: bigint, names: StartNames): Order {
   const before = known.get(entry);
   if (before?.term === term && before.baseHeight === baseHeight && sameNames(before.names, names)) return before.order;
   const authorization = openAuthorizationOf(entry, term, baseHeight, names, DEFAULT_SAMPLING);
@@ -89,7 +95,7 @@ function orderOf(entry: inference.StartEntry, term: inference.Terms, baseHeight:
   return order;
 }
 
-const sameNames = (a: Names, b: Names): boolean =>
+const sameNames = (a: StartNames, b: StartNames): boolean =>
   a.chainId === b.chainId &&
   a.client === b.client &&
   sameBytes(a.key, b.key) &&

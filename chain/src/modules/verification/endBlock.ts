@@ -122,11 +122,6 @@ function countFinished(
   ctx: Context,
   finished: readonly inference.Inference[],
 ): ReadonlyMap<inference.Inference, number> {
-  const pairs = new Map<string, Map<string, inference.Inference[]>>();
-  for (const each of finished) {
-    const models = getOrAdd(pairs, each.executor, () => new Map<string, inference.Inference[]>());
-    getOrAdd(models, each.model, () => []).push(each);
-  }
   const rateOf = deps.reputation.checkingRates(ctx);
   const rates = new Map<inference.Inference, number>();
   const count = (together: readonly inference.Inference[]): void => {
@@ -136,19 +131,13 @@ function countFinished(
     for (const each of together) rates.set(each, rate);
     deps.reputation.finished(ctx, executor, model, number);
   };
-  for (const models of pairs.values()) {
-    for (const pair of models.values()) {
+  for (const ofExecutor of Map.groupBy(finished, ({ executor }) => executor).values()) {
+    for (const pair of Map.groupBy(ofExecutor, ({ model }) => model).values()) {
       count(pair.slice(0, 1));
       if (pair.length > 1) count(pair.slice(1));
     }
   }
   return rates;
-}
-
-function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const known = map.get(key) ?? make();
-  map.set(key, known);
-  return known;
 }
 
 function drawOne(
