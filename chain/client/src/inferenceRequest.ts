@@ -27,7 +27,7 @@ export function parseRequest(body: Uint8Array): Record<string, unknown> {
 export function readRequest(kind: RequestKind, fields: Readonly<Record<string, unknown>>): InferenceRequest {
   if (kind === "responses") return readResponses(fields);
   // Each endpoint has its own way to give the input; the other one's field is not a field there.
-  const { messages, prompt, ...rest } = fields;
+  const { messages, prompt, input: _, ...rest } = fields;
   return inferenceOf(kind === "chat" ? { ...rest, messages } : { ...rest, prompt });
 }
 

@@ -49,6 +49,18 @@ export {
 } from "./cost.ts";
 export { type Candidate, DrawTable, drawWeight, executorOrder, weightedOrder } from "./draw.ts";
 export { committeeDraw, type DutyInput, dutyDraw, dutyOrder, secondLookDraw } from "./duty.ts";
+export {
+  decodeVectors,
+  EMBEDDING_LIMITS,
+  encodeVectors,
+  SKETCH_CODING,
+  sketchOf,
+  unitVector,
+  type VectorsCommitment,
+  vectorBytes,
+  vectorDistance,
+  vectorsRoot,
+} from "./embedding.ts";
 export { type EmissionSchedule, epochEmission, type RewardClaimant, rewardShares } from "./emission.ts";
 export { isRuleError, RuleError, type RuleErrorCode } from "./errors.ts";
 export { log2Ceil, log2Floor } from "./fixedPoint.ts";
@@ -94,6 +106,7 @@ export {
   requestHash,
   type SanitizedRequest,
   samplingOf,
+  sanitizeEmbedding,
   sanitizeRequest,
   type ToolCall,
 } from "./request.ts";
@@ -109,6 +122,7 @@ export {
   validateSampling,
 } from "./samplingParams.ts";
 export { type DistanceStatistics, distance, gonkaDistance } from "./scoring/distance.ts";
+export { type EmbeddingScore, scoreEmbedding } from "./scoring/embeddingScore.ts";
 export { type GumbelStatistics, gateOf, gumbelCheck, LONGEST_UNIT } from "./scoring/gumbelCheck.ts";
 export {
   joinLikelihood,
@@ -124,6 +138,7 @@ export {
   bucketIndex,
   bucketOf,
   conformalP,
+  type EmbeddingProfile,
   leastP,
   likelihoodScores,
   type Profile,

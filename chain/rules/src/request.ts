@@ -31,6 +31,8 @@ export interface SanitizedRequest extends Constraint {
   readonly model: string;
   readonly messages?: readonly ChatMessage[];
   readonly prompt?: string;
+  /** Of an embedding: the texts whose vectors are asked for. */
+  readonly input?: readonly string[];
   readonly max_tokens?: number;
   readonly temperature?: number;
   readonly top_p?: number;
@@ -55,6 +57,7 @@ export const REQUEST_LIMITS = {
   modelLength: 256,
   nameLength: 256,
   toolCalls: 128,
+  inputs: 2048,
   topLogprobs: 20,
   maxTokens: 1_048_576,
 } as const;
@@ -62,12 +65,13 @@ export const REQUEST_LIMITS = {
 const ROLES: ReadonlySet<unknown> = new Set<Role>(["system", "developer", "user", "assistant", "tool"]);
 
 /**
- * The canonical subset of an OpenAI chat-completions (`messages`) or completions (`prompt`) body. Unknown fields are
+ * The canonical subset of an OpenAI chat-completions (`messages`), completions (`prompt`) or embeddings (`input`) body. Unknown fields are
  * dropped; null means absent. Throws RuleError `invalid_request` with `param` on a known field of wrong type or range.
  */
 export function sanitizeRequest(body: unknown): SanitizedRequest {
   const fields = fieldsOf(body, "body");
   const chat = present(fields.messages);
+  if (!chat && !present(fields.prompt) && present(fields.input)) return sanitizeEmbedding(fields);
   if (chat === present(fields.prompt)) throw refuse(chat ? "prompt" : "messages", "exactly one of messages and prompt");
   // One answer per request is the unit that is drawn, priced and checked.
   if (present(fields.n) && fields.n !== 1) throw refuse("n", "only n = 1 is offered", fields.n);
@@ -91,6 +95,18 @@ export function sanitizeRequest(body: unknown): SanitizedRequest {
     ...(chat ? chatLogprobs(fields) : completionLogprobs(fields)),
     ...readConstraint(fields, chat),
   });
+}
+
+/** Throws as `sanitizeRequest`, also where no `input` is there. */
+export function sanitizeEmbedding(body: unknown): SanitizedRequest & { readonly input: readonly string[] } {
+  const fields = fieldsOf(body, "body");
+  const given = Array.isArray(fields.input) ? fields.input : [fields.input];
+  if (given.length === 0 || given.length > REQUEST_LIMITS.inputs) {
+    throw refuse("input", `1 to ${REQUEST_LIMITS.inputs} texts`, given.length);
+  }
+  // Token ids, which the OpenAI API takes too, are bound to a tokeniser.
+  const input = given.map((each) => text(each, "input", 1, Number.POSITIVE_INFINITY));
+  return { model: text(fields.model, "model", 1, REQUEST_LIMITS.modelLength), input };
 }
 
 /** SHA-256 of the canonical JSON (RFC 8785) of a sanitised request: `request_hash` of the authorization. */
@@ -231,7 +247,7 @@ function integer(value: unknown, param: string, least: number, most: number): nu
 
 function text(value: unknown, param: string, least: number, most: number): string {
   if (typeof value !== "string" || value.length < least || value.length > most) {
-    throw refuse(param, `a string of ${least} to ${most} characters`);
+    throw refuse(param, `a string of ${least} ${Number.isFinite(most) ? `to ${most}` : "or more"} characters`);
   }
   return wellFormed(value, param);
 }

@@ -39,6 +39,14 @@ export interface Profile {
   readonly buckets: readonly ProfileBucket[];
   /** Where executors choose tokens by themselves and not by the seed: what replaces G. */
   readonly unseeded?: UnseededProfile;
+  /** Where the model gives embeddings. */
+  readonly embedding?: EmbeddingProfile;
+}
+
+export interface EmbeddingProfile {
+  readonly dimensions: number;
+  /** Distances of one vector between honest executor and validator, sorted from small to large. */
+  readonly distances: readonly number[];
 }
 
 export interface UnseededProfile {
