@@ -19,14 +19,17 @@ export async function withAttack(declared: InferenceEngine, config: Config, logg
   return attack.kind === "swap" ? swap(declared, substitute) : launder(declared, substitute);
 }
 
-/** Generates with other weights and reports their log-probabilities. */
+/** Generates with other weights and reports their log-probabilities, or their vectors. */
 export function swap(declared: InferenceEngine, substitute: InferenceEngine): InferenceEngine {
-  return generatingBy(declared, (job, signal) => substitute.generate(job, signal), [substitute]);
+  return {
+    ...generatingBy(declared, (job, signal) => substitute.generate(job, signal), [substitute]),
+    embed: (job, signal) => substitute.embed(job, signal),
+  };
 }
 
 /**
  * Generates with other weights, then has the declared model score the finished answer once, and reports the declared
- * model's log-probabilities: no comparison of log-probabilities can see it.
+ * model's log-probabilities: no comparison of log-probabilities can see it. Of an embedding there is nothing to launder.
  */
 export function launder(declared: InferenceEngine, substitute: InferenceEngine): InferenceEngine {
   async function* laundered(job: GenerateJob, signal?: AbortSignal): AsyncGenerator<GeneratedToken> {
@@ -56,6 +59,7 @@ export function generatingBy(
     render: (input) => declared.render(input),
     generate,
     score: (job, signal) => declared.score(job, signal),
+    embed: (job, signal) => declared.embed(job, signal),
     close: async () => {
       await Promise.all([declared, ...others].map((engine) => engine.close()));
     },

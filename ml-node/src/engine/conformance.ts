@@ -1,5 +1,5 @@
 /** What every engine must do. Call from a test file with a way to create the engine; it serves a small chat model. */
-import { DEFAULT_SAMPLING, sample } from "@karat/rules";
+import { DEFAULT_SAMPLING, sample, vectorDistance } from "@karat/rules";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { collect } from "../collect.ts";
 import type { GeneratedToken, GenerateJob, InferenceEngine } from "./engine.ts";
@@ -187,6 +187,64 @@ export function describeEngine(name: string, create: () => Promise<InferenceEngi
       // Batching moves logits by rounding errors, which seldom decide a token.
       const same = together.filter((tokens, i) => ids(tokens).join() === alone[i]!.join()).length;
       expect(same).toBeGreaterThanOrEqual(2);
+    });
+
+    it("gives a text the same vector of length 1, alone or among others, or says that it gives none", async () => {
+      const texts = ["os.path.join(path)", "Return the absolute value of a number.", "The following functions"];
+      const inputs = await Promise.all(texts.map((prompt) => engine.render({ prompt, whole: true })));
+      const dimensions = engine.info().embeddingDimensions;
+      if (dimensions === undefined) {
+        await expect(engine.embed({ inputs })).rejects.toMatchObject({
+          code: "invalid_request",
+          data: { param: "input" },
+        });
+        return;
+      }
+      const calls: string[] = [];
+      const vectors = await engine.embed({ inputs, onAccepted: () => calls.push("accepted") });
+      expect(calls).toEqual(["accepted"]);
+      expect(vectors.map(({ length }) => length)).toEqual(texts.map(() => dimensions));
+      const none = new Float32Array(dimensions);
+      for (const vector of vectors) expect(vectorDistance(vector, none)).toBeCloseTo(1, 5);
+      const [reversed, alone] = await Promise.all([
+        engine.embed({ inputs: inputs.toReversed() }),
+        engine.embed({ inputs: [inputs[1]!] }),
+        generate({ maxTokens: 20 }),
+      ]);
+      const again = [...reversed.toReversed(), alone[0]!];
+      for (const [i, vector] of [...vectors, vectors[1]!].entries()) {
+        expect(vectorDistance(again[i]!, vector)).toBeLessThan(0.01);
+      }
+      expect(vectorDistance(vectors[0]!, vectors[1]!)).toBeGreaterThan(0.05);
+    });
+
+    it("embeds what fits its context, to the last token, and nothing longer", async () => {
+      const { contextLength, embeddingDimensions } = engine.info();
+      if (embeddingDimensions === undefined) return;
+      const long = await engine.render({ prompt: "word ".repeat(contextLength - 2), whole: true });
+      const fitting = long.slice(0, contextLength - 2);
+      const [vector, shorter] = await engine.embed({ inputs: [fitting, [...fitting.slice(0, -1), fitting[1]! + 1]] });
+      expect(vectorDistance(vector!, shorter!)).toBeGreaterThan(0.01);
+      await expect(engine.embed({ inputs: [[5], long.slice(0, contextLength - 1)] })).rejects.toMatchObject({
+        code: "context_length_exceeded",
+      });
+      for (const inputs of [[], [[]], [[engine.vocabulary.size]]]) {
+        await expect(engine.embed({ inputs })).rejects.toMatchObject({ code: "invalid_prompt" });
+      }
+    });
+
+    it("stops embedding when the caller aborts, and is free again", async () => {
+      if (engine.info().embeddingDimensions === undefined) return;
+      const ids = await engine.render({ prompt: "word ".repeat(400), whole: true });
+      const controller = new AbortController();
+      // More than could be done before the abort.
+      const many = engine.embed({ inputs: Array(2_000).fill(ids) }, controller.signal);
+      setTimeout(() => controller.abort(), 50);
+      await expect(many).rejects.toMatchObject({ code: "cancelled" });
+      const waited = engine.embed({ inputs: [ids] }, AbortSignal.abort());
+      await expect(waited).rejects.toMatchObject({ code: "cancelled" });
+      await expect.poll(() => engine.load()).toEqual({ running: 0, waiting: 0 });
+      await expect(engine.embed({ inputs: [ids] })).resolves.toHaveLength(1);
     });
 
     it("stops when the caller leaves the loop or aborts, and is free again", async () => {

@@ -10,8 +10,13 @@ export interface ChatMessage {
   content: string;
 }
 
-/** What is to be continued: a chat, a text, or token ids. */
-export type PromptInput = { messages: readonly ChatMessage[] } | { prompt: string | readonly number[] };
+/**
+ * What is to be continued: a chat, a text, or token ids. A text that is `whole` is not continued but embedded: some models want a token
+ * behind it.
+ */
+export type PromptInput =
+  | { messages: readonly ChatMessage[] }
+  | { prompt: string | readonly number[]; whole?: boolean };
 
 export interface ModelInfo {
   /** The name under which the model is declared and priced. */
@@ -28,6 +33,8 @@ export interface ModelInfo {
   build: string;
   /** Jobs that run at the same time; further ones wait, then are refused. */
   capacity: number;
+  /** Components of a text's vector; absent where the engine gives none. */
+  embeddingDimensions?: number;
 }
 
 /** The tokens of a model as bytes. Control tokens have a name and no bytes. */
@@ -87,6 +94,13 @@ export interface ScoreJob {
   constrained?: ConstrainedAnswer;
 }
 
+export interface EmbedJob {
+  /** Token ids of each text, as `render` gives them for one that is whole. */
+  inputs: readonly (readonly number[])[];
+  /** As of a GenerateJob. */
+  onAccepted?: () => void;
+}
+
 /** The model's own view of one output position: most likely tokens first; the output id is included. */
 export type PositionLogprobs = readonly TokenLogprob[];
 
@@ -95,7 +109,8 @@ export type EngineState = "starting" | "ready" | "failed" | "closed";
 
 /**
  * Errors are KaratErrors: `context_length_exceeded` {prompt_tokens, max_tokens, context_length}, `overloaded` {retry_after_s},
- * `engine_died`, `engine_unavailable`, `model_load_failed`, `invalid_prompt`, `unsupported_constraint` {param}, `cancelled`.
+ * `engine_died`, `engine_unavailable`, `model_load_failed`, `invalid_prompt`, `unsupported_constraint` {param}, `invalid_request` {param} where
+ * the engine gives no vectors, `cancelled`.
  */
 export interface InferenceEngine {
   readonly vocabulary: Vocabulary;
@@ -112,5 +127,7 @@ export interface InferenceEngine {
   generate(job: GenerateJob, signal?: AbortSignal): AsyncIterable<GeneratedToken>;
   /** One teacher-forced prefill of prompt and output: one entry for each output token. */
   score(job: ScoreJob, signal?: AbortSignal): Promise<PositionLogprobs[]>;
+  /** For each input its vector, of length 1 and of `info().embeddingDimensions`: the model's state at the input's last token. One job. */
+  embed(job: EmbedJob, signal?: AbortSignal): Promise<Float32Array[]>;
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /** What every engine refuses before it evaluates anything. */
 import { KaratError } from "@karat/common";
-import type { GenerateJob, PromptInput, ScoreJob, Vocabulary } from "./engine.ts";
+import type { EmbedJob, GenerateJob, PromptInput, ScoreJob, Vocabulary } from "./engine.ts";
 
 export class JobChecks {
   readonly #vocabulary: Vocabulary;
@@ -21,6 +21,15 @@ export class JobChecks {
     this.ids(promptIds);
     this.ids(outputIds);
     this.#length(promptIds.length, outputIds.length);
+  }
+
+  /** Each by itself fits the context, with room for the token that it would be continued by. */
+  embed({ inputs }: EmbedJob): void {
+    if (inputs.length === 0) throw invalidPrompt("there are no inputs");
+    for (const ids of inputs) {
+      this.ids(ids);
+      this.#length(ids.length, 1);
+    }
   }
 
   /** A text that cannot fit however it is tokenised is not worth the engine's time. */
@@ -63,6 +72,9 @@ export class JobChecks {
     );
   }
 }
+
+export const noEmbeddings = (): KaratError =>
+  new KaratError("invalid_request", "This model's engine gives no embeddings.", { param: "input" });
 
 export const invalidPrompt = (reason: string): KaratError =>
   new KaratError("invalid_prompt", "the prompt cannot be used", { reason });

@@ -43,6 +43,7 @@ function scripted(script: readonly number[]): InferenceEngine {
       for (const id of script.slice(prefixIds.length, maxTokens)) yield { id, logprob: -0.1, top: [] };
     },
     score: missing,
+    embed: missing,
     close: async () => undefined,
   };
 }

@@ -23,8 +23,9 @@ async function handle(request: Request): Promise<void> {
     case "load":
       try {
         runtime = await loadRuntime(request.options);
-        const { contextSize, stopTokenIds, build } = runtime;
-        reply({ type: "ready", contextSize, stopTokenIds, build });
+        const { contextSize, stopTokenIds, build, embeddingDimensions } = runtime;
+        const embeds = embeddingDimensions === undefined ? {} : { embeddingDimensions };
+        reply({ type: "ready", contextSize, stopTokenIds, build, ...embeds });
       } catch (error) {
         reply({ type: "load_failed", message: messageOf(error) });
       }
@@ -58,6 +59,11 @@ async function runJob(request: Exclude<Request, { type: "load" | "cancel" | "clo
       case "score": {
         const positions = await runtime.score(request, controller.signal);
         if (!controller.signal.aborted) reply({ type: "positions", job, positions: packPositions(positions) });
+        break;
+      }
+      case "embed": {
+        const vectors = await runtime.embed(request, controller.signal);
+        if (!controller.signal.aborted) reply({ type: "vectors", job, vectors });
         break;
       }
     }

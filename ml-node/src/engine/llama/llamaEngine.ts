@@ -2,6 +2,7 @@
 import { KaratError, type Logger, silentLogger } from "@karat/common";
 import { Channel } from "../channel.ts";
 import type {
+  EmbedJob,
   EngineState,
   GeneratedToken,
   GenerateJob,
@@ -12,7 +13,7 @@ import type {
   ScoreJob,
   Vocabulary,
 } from "../engine.ts";
-import { invalidPrompt, JobChecks } from "../jobChecks.ts";
+import { invalidPrompt, JobChecks, noEmbeddings } from "../jobChecks.ts";
 import { sha256OfFile } from "../modelHash.ts";
 import { cancelled, Slots, throwIfCancelled } from "../slots.ts";
 import { quantizationOf, readGgufHeader } from "./gguf.ts";
@@ -85,6 +86,7 @@ export async function createLlamaEngine(options: LlamaEngineOptions): Promise<Ll
       engine: "llama",
       build: ready.build,
       capacity: sequences,
+      ...(ready.embeddingDimensions === undefined ? {} : { embeddingDimensions: ready.embeddingDimensions }),
     };
     return new EmbeddedEngine(info, vocabulary, supervisor, new Slots(sequences, options.maxWaiting ?? 32));
   } catch (cause) {
@@ -181,6 +183,22 @@ class EmbeddedEngine implements LlamaEngine {
       },
       (error) => reject(error ?? cancelled()),
       signal,
+    );
+    return promise;
+  }
+
+  async embed({ inputs, onAccepted }: EmbedJob, signal?: AbortSignal): Promise<Float32Array[]> {
+    if (this.#info.embeddingDimensions === undefined) throw noEmbeddings();
+    this.#checks.embed({ inputs });
+    const { promise, resolve, reject } = Promise.withResolvers<Float32Array[]>();
+    await this.#submit(
+      { type: "embed", inputs },
+      (reply) => {
+        if (reply.type === "vectors") resolve(reply.vectors);
+      },
+      (error) => reject(error ?? cancelled()),
+      signal,
+      onAccepted,
     );
     return promise;
   }

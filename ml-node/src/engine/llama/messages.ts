@@ -1,6 +1,6 @@
 /** What the engine and its child process say to each other over node's IPC channel (structured clone). */
 
-import type { GeneratedToken, GenerateJob, PromptInput, ScoreJob, TokenLogprob } from "../engine.ts";
+import type { EmbedJob, GeneratedToken, GenerateJob, PromptInput, ScoreJob, TokenLogprob } from "../engine.ts";
 
 export interface LoadOptions {
   modelPath: string;
@@ -21,6 +21,7 @@ export interface LoadOptions {
 export const KV_CACHE_TYPES = ["f32", "f16", "q8_0"] as const;
 export type KvCacheType = (typeof KV_CACHE_TYPES)[number];
 
+export type EmbedRequest = Omit<EmbedJob, "onAccepted">;
 export type GenerateRequest = Omit<GenerateJob, "onAccepted" | "prefixIds"> & { prefixIds: readonly number[] };
 
 export type Request =
@@ -28,15 +29,17 @@ export type Request =
   | { type: "render"; job: number; input: PromptInput }
   | ({ type: "generate"; job: number } & GenerateRequest)
   | ({ type: "score"; job: number } & ScoreJob)
+  | ({ type: "embed"; job: number } & EmbedRequest)
   | { type: "cancel"; job: number }
   | { type: "close" };
 
 export type Reply =
-  | { type: "ready"; contextSize: number; stopTokenIds: number[]; build: string }
+  | { type: "ready"; contextSize: number; stopTokenIds: number[]; build: string; embeddingDimensions?: number }
   | { type: "load_failed"; message: string }
   | { type: "ids"; job: number; ids: number[] }
   | { type: "token"; job: number; token: GeneratedToken }
   | { type: "positions"; job: number; positions: PackedPositions }
+  | { type: "vectors"; job: number; vectors: Float32Array[] }
   /** The job is over and its sequence free again; comes after every job, whatever its outcome. */
   | { type: "done"; job: number }
   | { type: "error"; job: number; code: string; message: string };

@@ -20,8 +20,9 @@ import {
 import { type Constraints, constraintsOf } from "../constraints.ts";
 import type { ChatMessage, GeneratedToken, PromptInput, ScoreJob, TokenLogprob } from "../engine.ts";
 import { withCpuVariant } from "./cpuVariant.ts";
+import { openEmbedder } from "./embedder.ts";
 import { readGgufHeader } from "./gguf.ts";
-import type { GenerateRequest, KvCacheType, LoadOptions } from "./messages.ts";
+import type { EmbedRequest, GenerateRequest, KvCacheType, LoadOptions } from "./messages.ts";
 import { vocabularyOf } from "./vocabulary.ts";
 
 /** The sampler's allowed set is drawn from this many raw logits. */
@@ -36,9 +37,12 @@ export interface Runtime {
   contextSize: number;
   stopTokenIds: number[];
   build: string;
+  /** Absent where the model has no vector for its last token. */
+  embeddingDimensions: number | undefined;
   render(input: PromptInput): number[];
   generate(job: GenerateRequest, signal: AbortSignal): AsyncGenerator<GeneratedToken>;
   score(job: ScoreJob, signal: AbortSignal): Promise<TokenLogprob[][]>;
+  embed(job: EmbedRequest, signal: AbortSignal): Promise<Float32Array[]>;
   close(): Promise<void>;
 }
 
@@ -53,7 +57,11 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
       logger: (_level, message) => process.stderr.write(`${message.trimEnd()}\n`),
     });
   const llama = await (options.cpuVariant === undefined ? start() : withCpuVariant(options.cpuVariant, start));
-  const model = await llama.loadModel({ modelPath: options.modelPath });
+  const model = await llama.loadModel({
+    modelPath: options.modelPath,
+    // What the context of embeddings takes: it has no setting of its own.
+    defaultContextFlashAttention: options.flashAttention ?? false,
+  });
   const contextSize = Math.min(options.contextSize, model.trainContextSize);
   const context = await model.createContext({
     contextSize,
@@ -63,6 +71,7 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
     ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
     ...(options.kvCache === undefined ? {} : kvCacheOf(options.kvCache)),
   });
+  const embedder = openEmbedder(model, { ...options, contextSize });
   const wrapper = resolveChatWrapper(model); // takes a tenth of a second: once
   const idle: LlamaContextSequence[] = [];
   for (let i = 0; i < options.sequences; i++) idle.push(context.getSequence());
@@ -133,6 +142,11 @@ export async function loadRuntime(options: LoadOptions): Promise<Runtime> {
     build: `node-llama-cpp ${await getModuleVersion()} (llama.cpp ${llama.llamaCppRelease.release})`,
     render: (input) => render(model, wrapper, input),
     generate,
+    embeddingDimensions: embedder?.dimensions,
+    embed: async ({ inputs }, signal) => {
+      if (!embedder) throw new Error("the model has no embeddings");
+      return embedder.embed(inputs, signal);
+    },
     score: (job, signal) =>
       withSequence(async (sequence) => {
         const { constrained } = job;
@@ -249,7 +263,8 @@ function render(model: LlamaModel, wrapper: ChatWrapper, input: PromptInput): nu
     const bos = model.tokens.bos;
     const prepend =
       bos !== null && (ids.length === 0 || (typeof input.prompt === "string" && model.tokens.shouldPrependBosToken));
-    return prepend ? [bos, ...ids] : ids;
+    const eos = input.whole && model.tokens.shouldAppendEosToken ? model.tokens.eos : null;
+    return [...(prepend ? [bos] : []), ...ids, ...(eos === null ? [] : [eos])];
   }
   const history = input.messages.map(historyItem);
   if (history.at(-1)?.type !== "model") history.push({ type: "model", response: [] });

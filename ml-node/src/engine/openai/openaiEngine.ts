@@ -12,7 +12,7 @@ import type {
   ScoreJob,
   Vocabulary,
 } from "../engine.ts";
-import { JobChecks } from "../jobChecks.ts";
+import { JobChecks, noEmbeddings } from "../jobChecks.ts";
 import { cancelled, Slots, throwIfCancelled } from "../slots.ts";
 import type { Backend, Capabilities, ServerAddress, ServerKind } from "./backend.ts";
 import { connectLlamaServer } from "./llamaServer.ts";
@@ -158,6 +158,11 @@ class HttpEngine implements OpenAiEngine {
     } finally {
       release();
     }
+  }
+
+  /** These servers embed only when they are started to do nothing else. */
+  async embed(): Promise<never> {
+    throw noEmbeddings();
   }
 
   async close(): Promise<void> {
