@@ -165,6 +165,7 @@ export class World {
         quantization: "f16",
         number: 0,
         detectionMicros: 0,
+        embeddingDimensions: 0,
       })),
     });
   }

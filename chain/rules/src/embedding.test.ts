@@ -40,11 +40,24 @@ describe("vectors", () => {
     ["of other dimensions", encodeVectors([unitVector([1, 1])]), 1, 3],
     ["not of length 1", encodeVectors([Float32Array.of(1, 1)]), 1, 2],
     ["not numbers", encodeVectors([Float32Array.of(Number.NaN, 1)]), 1, 2],
+    ["with a zero that has a sign, which JSON has not", encodeVectors([Float32Array.of(1, -0)]), 1, 2],
     ["of another version", encodeVectors([unitVector([1, 1])]).with(0, 0x20), 1, 2],
     ["none", new Uint8Array(), 1, 2],
   ])("that are %s are refused", (_, bytes, count, dimensions) => {
     expect(() => decodeVectors(bytes, { count, dimensions })).toThrow(
       expect.objectContaining({ code: "invalid_artifact" }),
+    );
+  });
+
+  test("read back from JSON as the same bytes, whatever they were", () => {
+    fc.assert(
+      fc.property(fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 1 }), (components) => {
+        fc.pre(components.some((component) => component !== 0));
+        const vectors = [unitVector(components)];
+        const shown: number[] = JSON.parse(JSON.stringify([...vectors[0]!]));
+        expect(encodeVectors([Float32Array.from(shown)])).toEqual(encodeVectors(vectors));
+        expect(decodeVectors(encodeVectors(vectors), { count: 1, dimensions: components.length })).toEqual(vectors);
+      }),
     );
   });
 

@@ -27,7 +27,10 @@ export function encodeVectors(vectors: readonly Float32Array[]): Uint8Array {
   return concatBytes(Uint8Array.of(VERSION), ...vectors.map(vectorBytes));
 }
 
-/** Throws `invalid_artifact` unless these are `count` vectors of length 1 and of so many dimensions. */
+/**
+ * Throws `invalid_artifact` unless these are `count` vectors of length 1 and of so many dimensions. JSON has no zero with a sign: a client
+ * that is shown numbers could not make the same bytes of them.
+ */
 export function decodeVectors(
   bytes: Uint8Array,
   { count, dimensions }: { readonly count: number; readonly dimensions: number },
@@ -37,6 +40,7 @@ export function decodeVectors(
   return Array.from({ length: count }, (_, i) => {
     const vector = Float32Array.from({ length: dimensions }, (_, j) => view.getFloat32(4 * (i * dimensions + j), true));
     if (!(Math.abs(norm(vector) - 1) <= NORM_TOLERANCE)) throw invalid("a vector that is not of length 1");
+    if (vector.some((component) => Object.is(component, -0))) throw invalid("a zero with a sign");
     return vector;
   });
 }
@@ -48,11 +52,11 @@ export function vectorBytes(vector: Float32Array): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-/** The vector as a direction: length 1. Throws `invalid_artifact` on one that has none. */
+/** The vector as a direction: length 1, zeros without a sign. Throws `invalid_artifact` on one that has none. */
 export function unitVector(components: readonly number[] | Float32Array): Float32Array {
   const length = norm(components);
   if (!(length > 0 && Number.isFinite(length))) throw invalid("a vector without a direction");
-  return Float32Array.from(components, (component) => component / length);
+  return Float32Array.from(components, (component) => Math.fround(component / length) + 0);
 }
 
 export interface VectorsCommitment {

@@ -32,6 +32,7 @@ describe("karat", () => {
         weights_hash: toBase64(TEST_MODEL.weightsHash),
         context_length: 4096,
         detection_micros: 0,
+        embedding_dimensions: 0,
         vocabulary_size: 1024,
         quantization: "f16",
         number: 1,

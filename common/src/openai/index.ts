@@ -20,6 +20,13 @@ export {
   textTokenChunk,
   textUsageChunk,
 } from "./completion.ts";
+export {
+  type EmbeddingFormat,
+  type EmbeddingList,
+  embeddingFormat,
+  embeddingList,
+  requireDimensions,
+} from "./embeddings.ts";
 export { type OpenAiError, type OpenAiErrorReply, openAiError } from "./errors.ts";
 export {
   type ChatTokenLogprob,

@@ -6,8 +6,11 @@ import {
   chatCompletion,
   chatRoleChunk,
   chatUsageChunk,
+  embeddingFormat,
+  embeddingList,
   openAiError,
   refuseUnsupported,
+  requireDimensions,
   type TextToken,
   textCompletion,
   textFinishChunk,
@@ -194,5 +197,40 @@ describe("refuseUnsupported", () => {
       }
       expect(thrown, param).toMatchObject({ code: "invalid_request", data: { param } });
     }
+  });
+});
+
+describe("embeddings", () => {
+  const vectors = [Uint8Array.of(0, 0, 128, 63, 205, 204, 204, 61), Uint8Array.of(0, 0, 0, 0, 0, 0, 128, 191)];
+
+  it("are told as numbers that are exactly their components, or as their bytes", () => {
+    const list = embeddingList("m", vectors, "float", usageOf(3, 2));
+    expect(list).toEqual({
+      object: "list",
+      data: [
+        { object: "embedding", index: 0, embedding: [1, Math.fround(0.1)] },
+        { object: "embedding", index: 1, embedding: [0, -1] },
+      ],
+      model: "m",
+      usage: { prompt_tokens: 3, total_tokens: 5 },
+    });
+    const bytes = vectors.map((vector) => Buffer.from(vector).toString("base64"));
+    const { data } = embeddingList("m", vectors, "base64", usageOf(3, 2));
+    expect(data.map(({ embedding }) => embedding)).toEqual(bytes);
+  });
+
+  it("are wanted as numbers unless it is said otherwise, and with as many dimensions as the model gives", () => {
+    expect(embeddingFormat({ encoding_format: null, dimensions: null })).toEqual({ encoding: "float" });
+    expect(embeddingFormat({ encoding_format: "base64", dimensions: 2 })).toEqual({
+      encoding: "base64",
+      dimensions: 2,
+    });
+    for (const body of [{ encoding_format: "int8" }, { dimensions: 0 }, { dimensions: "2" }]) {
+      const [param] = Object.keys(body);
+      expect(() => embeddingFormat(body)).toThrow(expect.objectContaining({ data: { param } }));
+    }
+    expect(() => requireDimensions(2, 2)).not.toThrow();
+    expect(() => requireDimensions(undefined, 2)).not.toThrow();
+    expect(() => requireDimensions(1, 2)).toThrow(expect.objectContaining({ data: { param: "dimensions" } }));
   });
 });

@@ -13,6 +13,7 @@ import { publicKeyOf } from "@karat/common";
 import type { params } from "@karat/proto";
 import type { Profile } from "@karat/rules";
 import { upperBound } from "../../../ml-node/src/calibrate/bound.ts";
+import { readGgufHeader } from "../../../ml-node/src/engine/llama/gguf.ts";
 import { chainHome, modelFile, type NetworkPlan, type ParticipantPlan, profileFile, readKey, url } from "./layout.ts";
 
 const KARAT = 1_000_000n;
@@ -46,7 +47,7 @@ export async function writeGenesis(
       alphaMicros: Math.max(LOCALNET_PARAMS.alphaMicros, certifiedMicros(plan.weights)),
       ...change,
     },
-    models: [modelOf(plan)],
+    models: [await modelOf(plan)],
     accounts: [
       { address: plan.client, amount: 1_000_000n * KARAT },
       ...plan.participants.map(({ address }) => ({ address, amount: 10_000n * KARAT })),
@@ -80,25 +81,20 @@ function certifiedMicros(weights: string): number {
   return Math.ceil(upperBound(heldOut.fails, heldOut.runs) * 1_000_000);
 }
 
-function modelOf({ model, weights }: NetworkPlan): {
-  id: string;
-  weightsHash: Uint8Array;
-  contextLength: number;
-  vocabularySize: number;
-  quantization: string;
-  number: number;
-  detectionMicros: number;
-} {
+async function modelOf({ model, weights }: NetworkPlan): Promise<params.Model> {
   const weightsHash = createHash("sha256")
     .update(readFileSync(modelFile(weights)))
     .digest();
+  const { metadata } = await readGgufHeader(modelFile(weights));
+  const number = (key: string): number => Number(metadata.get(`${metadata.get("general.architecture")}.${key}`));
   return {
     id: model,
     weightsHash: Uint8Array.from(weightsHash),
-    contextLength: 1_024,
+    contextLength: number("context_length"),
     vocabularySize: 2_048,
     quantization: weights.split("-").at(-1)!,
     number: 1,
     detectionMicros: 0,
+    embeddingDimensions: number("embedding_length"),
   };
 }

@@ -5,7 +5,7 @@ import { SDK } from "../../app/errors.ts";
 import { errorOf, TestChain } from "../testing/context.ts";
 import { createParamsModule, DEFAULT_PARAMS, LOCALNET_PARAMS, PARAMS_ERRORS, validateParams } from "./index.ts";
 
-const model = params.Model.toJSON({
+const fields: params.Model = {
   id: "tiny",
   weightsHash: new Uint8Array(32).fill(7),
   contextLength: 2048,
@@ -13,7 +13,9 @@ const model = params.Model.toJSON({
   quantization: "f16",
   number: 0,
   detectionMicros: 0,
-});
+  embeddingDimensions: 8_192,
+};
+const model = params.Model.toJSON(fields);
 
 describe("ranges", () => {
   test("both published sets are valid", () => {
@@ -68,6 +70,10 @@ describe("genesis", () => {
     ["a negative number", { params: { epochBlocks: "-1" } }],
     ["the same model twice", { models: [model, model] }],
     ["a model without a hash", { models: [{ id: "x", contextLength: 1, vocabularySize: 1, quantization: "f16" }] }],
+    [
+      "vectors longer than any rule takes",
+      { models: [params.Model.toJSON({ ...fields, embeddingDimensions: 8_193 })] },
+    ],
     ["no object", []],
   ])("%s is refused", (_, state) => {
     expect(errorOf(() => init(state))).toEqual(SDK.invalidGenesis);

@@ -1,4 +1,5 @@
 import type { params } from "@karat/proto";
+import { EMBEDDING_LIMITS } from "@karat/rules";
 import { ChainError } from "../../app/errors.ts";
 import { PARAMS_ERRORS } from "./errors.ts";
 
@@ -116,6 +117,10 @@ export function validateModel(model: params.Model): void {
     [model.vocabularySize > 0, "vocabulary_size must be positive"],
     [model.number <= MAX_MODEL_NUMBER, `number may be ${MAX_MODEL_NUMBER} at most`],
     [model.detectionMicros <= 1_000_000, "detection_micros must be at most 1000000"],
+    [
+      model.embeddingDimensions <= EMBEDDING_LIMITS.dimensions,
+      `embedding_dimensions must be at most ${EMBEDDING_LIMITS.dimensions}`,
+    ],
     [model.quantization.length > 0 && model.quantization.length <= 32, "quantization must have 1 to 32 characters"],
   ];
   const broken = checks.filter(([holds]) => !holds).map(([, rule]) => rule);

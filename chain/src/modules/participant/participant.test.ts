@@ -33,6 +33,7 @@ beforeEach(() => {
       quantization: "f16",
       number: 0,
       detectionMicros: 0,
+      embeddingDimensions: 0,
     });
   }
   module = createParticipantModule({

@@ -36,6 +36,7 @@ export class TestEconomy {
       quantization: "f16",
       number: 0,
       detectionMicros: 0,
+      embeddingDimensions: 0,
     });
     const entries = names.map((name) => participant.Participant.fromPartial(registrationOf(name)));
     this.participants.initGenesis!(chain.ctx, {

@@ -89,6 +89,7 @@ export class TestNetwork {
       quantization: "f16",
       number: 0,
       detectionMicros: 0,
+      embeddingDimensions: 0,
     });
     const { address, publicKey } = this.client;
     this.accounts.set(chain.ctx, { ...this.accounts.ensure(chain.ctx, address), publicKey });

@@ -104,6 +104,8 @@ export interface Model {
    * inferences are checked more often.
    */
   detectionMicros: number;
+  /** Components of the vectors that it embeds texts as; 0: it gives no embeddings. */
+  embeddingDimensions: number;
 }
 
 function createBaseParams(): Params {
@@ -1240,6 +1242,7 @@ function createBaseModel(): Model {
     quantization: "",
     number: 0,
     detectionMicros: 0,
+    embeddingDimensions: 0,
   };
 }
 
@@ -1265,6 +1268,9 @@ export const Model: MessageFns<Model> = {
     }
     if (message.detectionMicros !== 0) {
       writer.uint32(56).uint32(message.detectionMicros);
+    }
+    if (message.embeddingDimensions !== 0) {
+      writer.uint32(64).uint32(message.embeddingDimensions);
     }
     return writer;
   },
@@ -1338,6 +1344,14 @@ export const Model: MessageFns<Model> = {
             message.detectionMicros = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.embeddingDimensions = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1375,6 +1389,11 @@ export const Model: MessageFns<Model> = {
         : isSet(object.detection_micros)
         ? globalThis.Number(object.detection_micros)
         : 0,
+      embeddingDimensions: isSet(object.embeddingDimensions)
+        ? globalThis.Number(object.embeddingDimensions)
+        : isSet(object.embedding_dimensions)
+        ? globalThis.Number(object.embedding_dimensions)
+        : 0,
     };
   },
 
@@ -1401,6 +1420,9 @@ export const Model: MessageFns<Model> = {
     if (message.detectionMicros !== 0) {
       obj.detectionMicros = Math.round(message.detectionMicros);
     }
+    if (message.embeddingDimensions !== 0) {
+      obj.embeddingDimensions = Math.round(message.embeddingDimensions);
+    }
     return obj;
   },
 
@@ -1416,6 +1438,7 @@ export const Model: MessageFns<Model> = {
     message.quantization = object.quantization ?? "";
     message.number = object.number ?? 0;
     message.detectionMicros = object.detectionMicros ?? 0;
+    message.embeddingDimensions = object.embeddingDimensions ?? 0;
     return message;
   },
 };
