@@ -28,7 +28,7 @@ export class JobChecks {
     if (inputs.length === 0) throw invalidPrompt("there are no inputs");
     for (const ids of inputs) {
       this.ids(ids);
-      this.#length(ids.length, 1);
+      this.#inputLength(ids.length);
     }
   }
 
@@ -39,7 +39,9 @@ export class JobChecks {
     } else {
       const texts = "messages" in input ? input.messages.map(({ content }) => content) : [String(input.prompt)];
       const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-      this.#length(Math.floor(bytes / this.#vocabulary.longest), 1);
+      const least = Math.floor(bytes / this.#vocabulary.longest);
+      if ("whole" in input && input.whole) this.#inputLength(least);
+      else this.#length(least, 1);
     }
   }
 
@@ -59,6 +61,16 @@ export class JobChecks {
     if (ids.length >= maxTokens) throw invalidPrompt("the prefix leaves no token to generate");
     const stops = this.#vocabulary.stopTokenIds;
     if (ids.some((id) => stops.includes(id))) throw invalidPrompt("a stop token is in the prefix");
+  }
+
+  #inputLength(tokens: number): void {
+    const most = this.#contextLength - 2;
+    if (tokens <= most) return;
+    throw new KaratError(
+      "context_length_exceeded",
+      `This model's maximum input length is ${most} tokens; an input has ${tokens}.`,
+      { prompt_tokens: tokens, max_tokens: 1, context_length: this.#contextLength, param: "input" },
+    );
   }
 
   /** llama.cpp would silently drop the beginning of what does not fit, so it is refused before evaluation. */

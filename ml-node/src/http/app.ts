@@ -10,8 +10,10 @@ import express, {
   type Response,
 } from "express";
 import { promptHash } from "../service/artifact.ts";
-import { readPrompt } from "../service/requests.ts";
+import { renderTexts } from "../service/embedding.ts";
+import { isEmbedding, readPrompt, readTexts, record } from "../service/requests.ts";
 import { bodyOf, type NodeContext, requireModel } from "./context.ts";
+import { embeddings } from "./embeddings.ts";
 import { generate } from "./generate.ts";
 import { chatCompletions, completions } from "./openai.ts";
 import { prefill, score } from "./score.ts";
@@ -31,6 +33,7 @@ const ROUTES: readonly ["get" | "post", string, Route][] = [
   ["get", "/v1/models/:id", getModel],
   ["post", "/v1/chat/completions", chatCompletions],
   ["post", "/v1/completions", completions],
+  ["post", "/v1/embeddings", embeddings],
 ];
 
 /** With a token, every route but /healthz wants `Authorization: Bearer <token>`. */
@@ -83,14 +86,24 @@ function karatModels(context: NodeContext, _request: Request, response: Response
         capacity: info.capacity,
         // An API node that ends a cancelled answer itself codes its artifact the same way.
         artifact: { step: context.artifact.step, k: context.artifact.k },
+        ...(info.embeddingDimensions === undefined ? {} : { embedding: { dimensions: info.embeddingDimensions } }),
       },
     ],
   });
 }
 
 async function tokenize(context: NodeContext, request: Request, response: Response): Promise<void> {
-  const ids = await context.engine.render(readPrompt(bodyOf(request)));
-  response.json({ prompt_token_ids: ids, count: ids.length, prompt_hash: toHex(promptHash(ids)) });
+  const fields = record(bodyOf(request));
+  const inputs = isEmbedding(fields)
+    ? await renderTexts(context.engine, readTexts(fields))
+    : [await context.engine.render(readPrompt(fields))];
+  const ids = inputs.flat();
+  response.json({
+    prompt_token_ids: ids,
+    count: ids.length,
+    prompt_hash: toHex(promptHash(ids)),
+    ...(isEmbedding(fields) && { counts: inputs.map(({ length }) => length) }),
+  });
 }
 
 function listModels(context: NodeContext, _request: Request, response: Response): void {

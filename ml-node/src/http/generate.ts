@@ -1,6 +1,6 @@
 /**
  * POST /karat/v1/generate: newline-delimited JSON, `start` once the engine has taken the job, a `token` each, then `end` or `error`. With
- * `stream: false` a token that comes within 50 ms of the last write waits for the next line.
+ * `stream: false` a token that comes within 50 ms of the last write waits for the next line. With `input`, an embedding: `embeddings.ts`.
  */
 import { toBase64, toHex, utf8 } from "@karat/common";
 import { openAiError } from "@karat/common/openai";
@@ -8,8 +8,9 @@ import { sha256 } from "@karat/rules";
 import type { Request, Response } from "express";
 import { answer } from "../service/answer.ts";
 import { buildArtifact, promptHash } from "../service/artifact.ts";
-import { booleanField, idsField, integerField, readKaratRequest, record } from "../service/requests.ts";
+import { booleanField, idsField, integerField, isEmbedding, readKaratRequest, record } from "../service/requests.ts";
 import { bodyOf, type NodeContext, requestSignal, requireModel } from "./context.ts";
+import { generateEmbedding } from "./embeddings.ts";
 import { LineWriter } from "./lineWriter.ts";
 import { AnswerMeter } from "./meter.ts";
 
@@ -17,8 +18,9 @@ import { AnswerMeter } from "./meter.ts";
 const LUMP_MS = 50;
 
 export async function generate(context: NodeContext, request: Request, response: Response): Promise<void> {
-  const asked = readKaratRequest(bodyOf(request));
   const fields = record(bodyOf(request));
+  if (isEmbedding(fields)) return generateEmbedding(context, fields, response);
+  const asked = readKaratRequest(fields);
   const topLogprobs = integerField(fields, "top_logprobs", 0, 20, 0);
   const prefixIds = idsField(fields, "prefix_token_ids");
   requireModel(context, asked.model);

@@ -11,6 +11,14 @@ export class AnswerMeter {
     this.#metrics = metrics;
   }
 
+  /** The answer of an embedding: a token for each input. */
+  embedded(promptTokens: number, inputs: number): void {
+    this.#metrics.promptTokens.inc(promptTokens);
+    this.#metrics.completionTokens.inc(inputs);
+    this.#metrics.answers.inc({ finish_reason: "length" });
+    this.#metrics.answerSeconds.observe((performance.now() - this.#startedAt) / 1000);
+  }
+
   observe(event: AnswerEvent): void {
     const seconds = (performance.now() - this.#startedAt) / 1000;
     if (event.type === "start") {

@@ -6,6 +6,7 @@ import {
   type SamplingParams,
   type SanitizedRequest,
   samplingOf,
+  sanitizeEmbedding,
   sanitizeRequest,
   validateSampling,
 } from "@karat/rules";
@@ -45,6 +46,19 @@ export function readKaratRequest(body: unknown): KaratRequest {
   };
 }
 
+/** As the rules tell one: whatever has messages or a prompt is none. */
+export const isEmbedding = ({ messages, prompt, input }: Readonly<Record<string, unknown>>): boolean =>
+  (messages ?? undefined) === undefined && (prompt ?? undefined) === undefined && (input ?? undefined) !== undefined;
+
+/** The texts of a body whose vectors are asked for. Its answer has a token for each, and none goes before it. Throws `invalid_request`. */
+export function readTexts(fields: Readonly<Record<string, unknown>>): readonly string[] {
+  const { input } = sanitizeEmbedding({ model: "any", input: fields.input });
+  if ((fields.max_tokens ?? input.length) !== input.length) throw invalid("max_tokens", "one for each input");
+  if (idsField(fields, "prefix_token_ids").length > 0)
+    throw invalid("prefix_token_ids", "an embedding goes behind nothing");
+  return input;
+}
+
 /** The fields of a body that decide prompt, length and which tokens may be chosen; how they are sampled is signed beside them. */
 export function readAnswerable(fields: Readonly<Record<string, unknown>>): SanitizedRequest {
   const { model, messages, prompt, max_tokens, stop } = fields;
@@ -72,7 +86,7 @@ export function record(value: unknown, param = "body"): Record<string, unknown> 
 
 /** An integer field, or its default where it is absent. */
 export function integerField(
-  fields: Record<string, unknown>,
+  fields: Readonly<Record<string, unknown>>,
   param: string,
   least: number,
   most: number,
@@ -84,21 +98,21 @@ export function integerField(
 }
 
 /** A boolean field, or its default where it is absent. */
-export function booleanField(fields: Record<string, unknown>, param: string, otherwise: boolean): boolean {
+export function booleanField(fields: Readonly<Record<string, unknown>>, param: string, otherwise: boolean): boolean {
   const value = fields[param] ?? otherwise;
   if (typeof value === "boolean") return value;
   throw invalid(param, "must be true or false");
 }
 
 /** Token ids, or none where the field is absent. */
-export function idsField(fields: Record<string, unknown>, param: string): readonly number[] {
+export function idsField(fields: Readonly<Record<string, unknown>>, param: string): readonly number[] {
   const value = fields[param] ?? [];
   const valid = Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
   if (!valid) throw invalid(param, "must be a list of token ids");
   return value;
 }
 
-export function hex32(fields: Record<string, unknown>, param: string): Uint8Array {
+export function hex32(fields: Readonly<Record<string, unknown>>, param: string): Uint8Array {
   const value = fields[param];
   if (typeof value !== "string" || !/^[0-9a-fA-F]{64}$/.test(value)) throw invalid(param, "must be 32 bytes in hex");
   return fromHex(value);

@@ -1,5 +1,5 @@
 /** Vectors of texts, in a context of their own beside the one that generates. */
-import { unitVector } from "@karat/rules";
+import { EMBEDDING_LIMITS, unitVector } from "@karat/rules";
 import type { LlamaEmbeddingContext, LlamaModel, Token } from "node-llama-cpp";
 import type { LoadOptions } from "./messages.ts";
 
@@ -19,6 +19,7 @@ export function openEmbedder(
 ): Embedder | undefined {
   const own: object = model.fileInfo.architectureMetadata;
   const pooling: unknown = "pooling_type" in own ? own.pooling_type : undefined;
+  if (model.embeddingVectorSize > EMBEDDING_LIMITS.dimensions) return undefined;
   if (model.fileInsights.hasEncoder || !AT_LAST_TOKEN.has(pooling)) return undefined;
 
   let context: Promise<LlamaEmbeddingContext> | undefined;
