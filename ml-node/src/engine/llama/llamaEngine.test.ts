@@ -65,6 +65,32 @@ describe("the engine's child process", () => {
   });
 });
 
+describe("a model that wants tokens around a text", () => {
+  it("embeds what was rendered with them, and refuses what it would read otherwise", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "karat-gguf-"));
+    const bytes = await readFile(MODEL);
+    for (const key of ["tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token"]) {
+      bytes.writeUInt8(1, bytes.indexOf(key) + key.length + 4); // behind the value's type
+    }
+    const modelPath = join(directory, "wants.gguf");
+    await writeFile(modelPath, bytes);
+    const engine = await createLlamaEngine({ modelPath, id: "wants" });
+    try {
+      const text = await engine.render({ prompt: "a" });
+      const whole = await engine.render({ prompt: "a", whole: true });
+      expect([text, whole]).toEqual([
+        [2043, 97],
+        [2043, 97, 2047],
+      ]);
+      expect(await engine.embed({ inputs: [whole] })).toHaveLength(1);
+      await expect(engine.embed({ inputs: [text] })).rejects.toMatchObject({ code: "engine_failed" });
+    } finally {
+      await engine.close();
+      await rm(directory, { recursive: true });
+    }
+  });
+});
+
 describe("model files", () => {
   let directory: string;
   beforeAll(async () => {
