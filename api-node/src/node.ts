@@ -116,6 +116,7 @@ export async function createApiNode(options: ApiNodeOptions, modules: ApiNodeMod
     ["POST /v1/responses", (request, response) => agent.handle("responses", request, response)],
     ["POST /v1/chat/completions", (request, response) => agent.handle("chat", request, response)],
     ["POST /v1/completions", (request, response) => agent.handle("text", request, response)],
+    ["POST /v1/embeddings", (request, response) => agent.handle("embeddings", request, response)],
     [`POST ${EXECUTE_PATH}`, executeRoute(authentication, own, connections)],
   ]);
   const created = Math.floor(Date.now() / 1_000);

@@ -14,6 +14,7 @@ import {
 } from "@karat/rules";
 import { type Candidate, drawExecutors } from "../chain/candidates.ts";
 import type { ChainView } from "../chain/view.ts";
+import { embeddingDimensions } from "./embedding.ts";
 import type { ErrorObject, ExecuteRequest, OpenedRequest } from "./protocol.ts";
 
 /** How long an executor waits for a beacon that its transfer agent has already seen. */
@@ -28,6 +29,8 @@ export interface CheckedRequest {
   /** Ids of the tokens that the client has already. */
   readonly prefix: readonly number[];
   readonly sanitized: SanitizedRequest;
+  /** Of an embedding: components of each vector. */
+  readonly dimensions: number | undefined;
   /** Beacon of the anchor height. */
   readonly beacon: Uint8Array;
   readonly self: Candidate;
@@ -44,6 +47,7 @@ export async function checkRequest(
   request: ExecuteRequest,
 ): Promise<CheckedRequest> {
   const { authorization, orderId, sanitized } = request.opened ?? openRequest(view, sender, request);
+  const dimensions = sanitized.input && dimensionsFor(view, authorization, sanitized.input, request.prefix);
 
   const { anchorHeight } = authorization;
   const beacon = await view.awaitBeacon(anchorHeight, BEACON_WAIT_MS);
@@ -68,7 +72,20 @@ export async function checkRequest(
   const inferenceId = partId({ chainId: view.chainId, orderId, attempt, prefix });
   if (prefix && !isSaidBy(view, sender, inferenceId, request.prefixSignature)) throw refuse("prefix_signature");
   if (prefix && !isOrderStart(view, orderId, request)) throw refuse("order_start");
-  return { authorization, orderId, inferenceId, prefix: prefix ?? [], sanitized, beacon, self };
+  return { authorization, orderId, inferenceId, prefix: prefix ?? [], sanitized, dimensions, beacon, self };
+}
+
+/** An embedding has one output token for each input, all of them in one piece. */
+function dimensionsFor(
+  view: ChainView,
+  { model, maxOutputTokens }: sign.RequestAuthorization,
+  input: readonly string[],
+  prefix: readonly number[] | undefined,
+): number {
+  if (prefix) throw new KaratError("invalid_request", "prefix: an embedding is not continued", { param: "prefix" });
+  if (maxOutputTokens !== input.length) throw refuse("max_output_tokens");
+  const declared = view.models().find(({ id }) => id === model);
+  return embeddingDimensions(declared, model, input.length);
 }
 
 /** Throws KaratError unless the client authorized this request, for this transfer agent. */

@@ -86,7 +86,8 @@ export class Execution {
     const tried = new Set<MlNode>();
     let overloaded = true;
     for (;;) {
-      const lease = this.#modules.ml.lease(this.#checked.authorization.model, tried);
+      const { authorization, dimensions } = this.#checked;
+      const lease = this.#modules.ml.lease(authorization.model, tried, dimensions);
       if (!lease) {
         yield [await this.#nobody(overloaded)];
         return;
@@ -168,6 +169,9 @@ export class Execution {
         this.#receipt = this.#promise(line.prompt_tokens);
         return this.#receipt;
       case "token": {
+        if (this.#checked.dimensions !== undefined) {
+          throw new KaratError("engine_failed", "The ML node gave text where vectors were asked for.");
+        }
         if (this.#tokens.push(line) === 1) this.#recordStart();
         const { authorization, sanitized, prefix } = this.#checked;
         if (prefix.length + this.#tokens.length > authorization.maxOutputTokens) {
@@ -186,7 +190,8 @@ export class Execution {
 
   #end(line: MlEnd, model: MlModel): EndLine {
     const answer = recordedAnswer(line, this.#start!.prompt_hash);
-    this.#modules.ml.learnCoding(model, answer.artifact, answer.tokenIds.length);
+    const { dimensions } = this.#checked;
+    if (dimensions === undefined) this.#modules.ml.learnCoding(model, answer.artifact, answer.tokenIds.length);
     const statement = this.#record(answer);
     this.#whole = true;
     return {
@@ -359,10 +364,10 @@ export class Execution {
 type Sanitized = CheckedRequest["sanitized"];
 
 /** What decides the prompt and which tokens may be chosen. */
-const answerable = (sanitized: Sanitized) => ({
-  ...(sanitized.messages ? { messages: sanitized.messages } : { prompt: sanitized.prompt }),
-  ...constraintOf(sanitized),
-});
+const answerable = (sanitized: Sanitized) => {
+  const { messages, prompt, input } = sanitized;
+  return { ...(messages ? { messages } : input ? { input } : { prompt }), ...constraintOf(sanitized) };
+};
 
 /** Alternatives the client asked to see. */
 const topLogprobs = ({ logprobs, top_logprobs: top }: Sanitized): number =>

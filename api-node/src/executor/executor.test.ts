@@ -51,6 +51,13 @@ function order(change: Partial<Terms> = {}, attempt = 0): ExecuteRequest & { id:
   throw new Error("never drawn");
 }
 
+/** An order for two vectors. */
+function embedding(change: Partial<Terms> = {}): ExecuteRequest & { id: Uint8Array } {
+  const texts = sanitizeRequest({ model: TEST_MODEL, input: ["a", "b"] });
+  const asked = order({ requestHash: requestHash(texts), maxOutputTokens: 2, ...change });
+  return { ...asked, request: canonicalJson(texts) };
+}
+
 /** The same order behind tokens of another, as its transfer agent says. */
 function behind(request: ExecuteRequest & { id: Uint8Array }, prefix: readonly number[]): ExecuteRequest {
   const part = continuationId({ chainId: TEST_CHAIN, orderId: request.id, attempt: request.attempt, prefix });
@@ -122,6 +129,12 @@ describe("an executor", () => {
     expect(inference.StartRecord.decode(start!.record).authorization).toEqual(asked.authorization);
     const response = Buffer.from(String(lines.at(-1)?.response), "base64");
     expect(sha256(statementOf(TEST_CHAIN, record))).toEqual(sha256(response));
+  });
+
+  test("gives a receipt, then all vectors of an embedding at once", async () => {
+    const { lines } = await execute(embedding());
+    expect(lines.map(({ type }) => type)).toEqual(["receipt", "end"]);
+    expect(executor.records.map(({ kind }) => kind)).toEqual(["start", "finish"]);
   });
 
   test("has its ML node sample with the seed that chain, id and beacon give", async () => {
@@ -267,6 +280,20 @@ describe("an executor refuses", () => {
       "to go on with no start at all",
       () => ({ ...behind(order(), [0]), orderStart: utf8("start") }),
       "invalid_authorization",
+    ],
+    [
+      "an embedding with another number of tokens than of texts",
+      () => embedding({ maxOutputTokens: 3 }),
+      "invalid_authorization",
+    ],
+    ["to go on with an embedding", () => behind(embedding(), [0]), "invalid_request"],
+    [
+      "an embedding of a model that gives none",
+      () => {
+        network.view.embeddingDimensions = 0;
+        return embedding();
+      },
+      "model_not_found",
     ],
     ["a prompt longer than authorized", () => order({ maxInputTokens: 1 }), "context_length_exceeded"],
   ])("%s", async (_name, make, code) => {

@@ -17,18 +17,26 @@ const modelsReply = z.object({
       capacity: z.int().positive(),
       /** How it codes its artifacts, where it says so. */
       artifact: z.object({ step: z.enum(ARTIFACT_STEPS), k: z.int().min(1).max(20) }).optional(),
+      /** Where it can embed with this model. */
+      embedding: z.object({ dimensions: z.int().positive() }).optional(),
     }),
   ),
 });
 export type MlModel = z.infer<typeof modelsReply>["models"][number];
 
-const tokenizeReply = z.object({ count: z.int().min(0) });
+const tokenizeReply = z.object({
+  count: z.int().min(0),
+  /** Of each input. */
+  counts: z.array(z.int().min(0)).optional(),
+});
+export type TokenCount = z.infer<typeof tokenizeReply>;
 const errorReply = z.object({ error: z.object({ code: z.string().nullable(), message: z.string() }) });
 
 export interface PromptBody {
   readonly messages?: unknown;
   readonly tools?: unknown;
   readonly prompt?: unknown;
+  readonly input?: readonly string[];
 }
 
 /** Body of `POST /karat/v1/generate`, as the ML node documents it. */
@@ -36,6 +44,8 @@ export interface GenerateBody {
   readonly model: string;
   readonly messages?: unknown;
   readonly prompt?: unknown;
+  /** Texts to embed: its answer is a start and an end. */
+  readonly input?: readonly string[];
   readonly response_format?: unknown;
   readonly tools?: unknown;
   readonly tool_choice?: unknown;
@@ -115,9 +125,9 @@ export class MlNode {
     return modelsReply.parse(await this.#json("GET", "/karat/v1/models", undefined, signal)).models;
   }
 
-  /** Number of prompt tokens of a chat (with its tools) or a text. */
-  async countTokens(input: PromptBody, signal?: AbortSignal): Promise<number> {
-    return tokenizeReply.parse(await this.#json("POST", "/karat/v1/tokenize", input, signal)).count;
+  /** Number of prompt tokens of a chat (with its tools), a text, or several. */
+  async countTokens(input: PromptBody, signal?: AbortSignal): Promise<TokenCount> {
+    return tokenizeReply.parse(await this.#json("POST", "/karat/v1/tokenize", input, signal));
   }
 
   /** The lines of an answer, as many at a time as have come. Leaving the loop or aborting the signal closes the connection, which cancels generation. */

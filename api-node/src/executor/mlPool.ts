@@ -1,6 +1,6 @@
 import { KaratError, type Logger, messageOf } from "@karat/common";
 import { type ArtifactCoding, decodeArtifact } from "@karat/rules";
-import { type MlModel, MlNode, type PromptBody } from "./mlNode.ts";
+import { type MlModel, MlNode, type PromptBody, type TokenCount } from "./mlNode.ts";
 
 export interface MlPoolOptions {
   readonly log: Logger;
@@ -144,7 +144,7 @@ export class MlPool {
   }
 
   /** Prompt tokens as the model's own tokeniser counts them; undefined when no node here serves the model. */
-  async countTokens(model: string, input: PromptBody): Promise<number | undefined> {
+  async countTokens(model: string, input: PromptBody): Promise<TokenCount | undefined> {
     const [member] = this.#usable(model);
     if (!member) return undefined;
     return await member.node.countTokens(input, AbortSignal.timeout(this.#options.idleMs));
@@ -162,12 +162,16 @@ export class MlPool {
     this.#codings.set(model.id, { step, k });
   }
 
-  /** The least loaded usable node, not among `without`; undefined when all are full: each takes its capacity and as much again in its queue. */
-  lease(model: string, without: ReadonlySet<MlNode> = new Set()): Lease | undefined {
+  /**
+   * The least loaded usable node, not among `without`; undefined when all are full: each takes its capacity and as much again in its queue.
+   * With `dimensions`, only nodes that give vectors of so many.
+   */
+  lease(model: string, without: ReadonlySet<MlNode> = new Set(), dimensions?: number): Lease | undefined {
     let best: { member: Member; model: MlModel; load: number } | undefined;
     for (const member of this.#usable(model)) {
       if (without.has(member.node)) continue;
       const served = member.models.find(({ id }) => id === model)!;
+      if (dimensions !== undefined && served.embedding?.dimensions !== dimensions) continue;
       const load = member.running / served.capacity;
       if (load < 2 && (!best || load < best.load)) best = { member, model: served, load };
     }

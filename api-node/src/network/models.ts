@@ -26,13 +26,5 @@ export function modelRoutes(view: ChainView, created: number, aliases: ModelAlia
     }
     response.json(modelObject(id, created));
   });
-  // Known, so that the refusal says why.
-  router.post("/v1/embeddings", () => {
-    throw new KaratError(
-      "model_not_found",
-      "No model offers embeddings through the network: there is no rule by which validators could check them.",
-      { param: "model" },
-    );
-  });
   return router;
 }

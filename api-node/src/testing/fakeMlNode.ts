@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { sha256, toBase64, toHex, utf8 } from "@karat/common";
-import { type ArtifactCoding, encodeArtifact } from "@karat/rules";
-import { TEST_MODEL } from "./fakeView.ts";
+import { fromHex, sha256, toBase64, toHex, utf8 } from "@karat/common";
+import { type ArtifactCoding, encodeArtifact, encodeVectors, unitVector, vectorsRoot } from "@karat/rules";
+import { TEST_DIMENSIONS, TEST_MODEL } from "./fakeView.ts";
 
 const CODING: ArtifactCoding = { step: "1/16", k: 3 };
 
@@ -31,11 +31,17 @@ export interface MlScript {
   refuseMs?: number | undefined;
   /** Claim another text than that of the tokens. */
   claim?: string | undefined;
+  /** The vectors that it gives, when they are not those of the texts. */
+  embed?: ((input: readonly string[]) => Float32Array[]) | undefined;
+  /** The end of an embedding as it gives it, when that is not the right one. */
+  spoil?: ((end: EmbeddingEnd) => object) | undefined;
   /** How it says that the answer ended. */
   finish: "stop" | "length" | "stop_sequence" | "cancelled";
 }
 
-/** An ML node that answers by script, over loopback. */
+export type EmbeddingEnd = ReturnType<typeof embeddingEnd>;
+
+/** An ML node that answers by script, over loopback; texts are embedded as what their hashes say. */
 export class FakeMlNode {
   readonly script: MlScript;
   url = "";
@@ -75,7 +81,9 @@ export class FakeMlNode {
     if (request.url === "/karat/v1/tokenize") {
       await sleep(this.script.tokenizeMs ?? 0);
       this.counted++;
-      return json(response, 200, { count: this.#promptTokens(body) });
+      const { input } = body as { input?: string[] };
+      const counts = input?.map((text) => this.#promptTokens({ prompt: text }));
+      return json(response, 200, { count: this.#promptTokens(body), ...(counts ? { counts } : {}) });
     }
     const { refuse } = this.script;
     if (refuse) await sleep(this.script.refuseMs ?? 0);
@@ -92,7 +100,9 @@ export class FakeMlNode {
       gone = true;
       this.cancelled++;
     });
-    const { tokens, tokenizeMs, delayMs, dieAfter, failAfter, garbleAfter, hangAfter, claim, finish } = this.script;
+    const { tokenizeMs, delayMs, dieAfter, failAfter, garbleAfter, hangAfter, claim, finish } = this.script;
+    const { input } = body as { input?: string[] };
+    const tokens = input ? [] : this.script.tokens;
     if (tokenizeMs !== undefined) await sleep(tokenizeMs);
     if (gone) return;
     response.writeHead(200, { "content-type": "application/x-ndjson" });
@@ -121,6 +131,13 @@ export class FakeMlNode {
       const top = [{ id: i, token: text, bytes, logprob: -0.5 }];
       line({ type: "token", id: i, token: text, text, bytes, logprob: -0.5, top });
     }
+    if (input) {
+      const vectors = this.script.embed?.(input) ?? input.map(vectorOf);
+      const end = embeddingEnd(String(body.inference_id), vectors, this.#promptTokens(body));
+      line(this.script.spoil?.(end) ?? end);
+      response.end();
+      return;
+    }
     const text = claim ?? tokens.slice(prefix.length).join("");
     line({
       type: "end",
@@ -139,10 +156,32 @@ export class FakeMlNode {
 
   /** One for each four bytes. */
   #promptTokens(body: Record<string, unknown>): number {
+    const { input } = body as { input?: string[] };
+    if (input) return input.reduce((sum, text) => sum + this.#promptTokens({ prompt: text }), 0);
     const prompt = JSON.stringify(body.messages ?? body.prompt ?? "");
     const prefix = (body.prefix_token_ids ?? []) as number[];
     return Math.ceil(prompt.length / 4) + (this.script.templateTokens ?? 0) + prefix.length;
   }
+}
+
+/** The vector that a text is embedded as. */
+export const vectorOf = (text: string): Float32Array =>
+  unitVector(Array.from(sha256(utf8(text)).subarray(0, TEST_DIMENSIONS), (byte) => byte - 127.5));
+
+function embeddingEnd(inferenceId: string, vectors: readonly Float32Array[], promptTokens: number) {
+  const artifact = encodeVectors(vectors);
+  const promptHash = new Uint8Array(32);
+  const commitment = { inferenceId: fromHex(inferenceId), promptHash, dimensions: TEST_DIMENSIONS, artifact };
+  return {
+    type: "end",
+    finish_reason: "length",
+    usage: { prompt_tokens: promptTokens, completion_tokens: vectors.length },
+    token_ids: vectors.map((_, i) => i),
+    text: "",
+    output_hash: toHex(sha256(utf8(""))),
+    artifact: toBase64(artifact),
+    artifact_root: toHex(vectorsRoot(commitment)),
+  };
 }
 
 const MODEL = {
@@ -154,6 +193,7 @@ const MODEL = {
   engine: "script",
   build: "1",
   capacity: 4,
+  embedding: { dimensions: TEST_DIMENSIONS },
 };
 
 function json(response: ServerResponse, status: number, body: object): void {

@@ -5,6 +5,8 @@ import type { ChainView } from "../chain/view.ts";
 import type { NodeIdentity } from "../identity.ts";
 
 export const TEST_MODEL = "karat-tiny";
+/** Components of its vectors. */
+export const TEST_DIMENSIONS = 8;
 export const TEST_CHAIN = "karat-test-1";
 
 /** A chain that is where the test puts it. */
@@ -13,6 +15,8 @@ export class FakeView implements ChainView {
   readonly members: epoch.Member[] = [];
   readonly deposits = new Map<string, deposit.Deposit>();
   current = 100n;
+  /** Of the model; 0: it gives no embeddings. */
+  embeddingDimensions = TEST_DIMENSIONS;
   readonly #participants = new Map<string, participant.Participant>();
   readonly #listeners = new Set<(block: FollowedBlock) => void>();
 
@@ -49,7 +53,9 @@ export class FakeView implements ChainView {
   }
 
   models(): params.Model[] {
-    return [params.Model.fromPartial({ id: TEST_MODEL, contextLength: 1_024, vocabularySize: 300 })];
+    const { embeddingDimensions } = this;
+    const size = { contextLength: 1_024, vocabularySize: 300, embeddingDimensions };
+    return [params.Model.fromPartial({ id: TEST_MODEL, ...size })];
   }
 
   participant(operator: string): participant.Participant | undefined {

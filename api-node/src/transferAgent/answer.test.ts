@@ -58,7 +58,14 @@ function received(
     chainId: "karat-1",
     inferenceId,
     begin: { prefixTokens: 0, held: 0n },
-    order: { authorization, request, drawn: [], counted: true, hold: { begun() {}, release() {} } },
+    order: {
+      authorization,
+      request,
+      dimensions: undefined,
+      drawn: [],
+      counted: true,
+      hold: { begun() {}, release() {} },
+    },
     candidate: {
       member: epoch.Member.fromPartial({ operator: executor, nodeKey: publicKeyOf(nodeKey) }),
       offer: participant.Offer.fromPartial({ model: "m", inputPrice: 3n, outputPrice: 5n }),

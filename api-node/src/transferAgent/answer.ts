@@ -1,7 +1,7 @@
 import { verifyBytes } from "@karat/client";
-import { sha256, toHex, utf8 } from "@karat/common";
+import { fromBase64, sha256, toHex, utf8 } from "@karat/common";
 import { DOMAIN, sign } from "@karat/proto";
-import { compareBytes, maxPartCost, type PartStart } from "@karat/rules";
+import { compareBytes, decodeVectors, isRuleError, maxPartCost, type PartStart, vectorsRoot } from "@karat/rules";
 import type { Candidate } from "../chain/candidates.ts";
 import { FINISH_REASONS } from "../executor/finish.ts";
 import type { EndLine, TokenLine } from "../executor/protocol.ts";
@@ -16,6 +16,8 @@ export interface VerifiedAnswer {
   readonly outputHash: Uint8Array;
   /** ukarat. */
   readonly cost: bigint;
+  /** Of an embedding: one for each input. */
+  readonly vectors?: readonly Float32Array[];
 }
 
 export interface ReceivedAnswer {
@@ -35,8 +37,8 @@ export interface ReceivedAnswer {
 }
 
 /**
- * Compares the executor's signed response with the tokens as they came. Undefined when the signature, the hash of the text, a count
- * or the reason of its end does not fit: then the executor has failed, whatever it sent.
+ * Compares the executor's signed response with the tokens as they came, or with the vectors. Undefined when the signature, the hash of the text,
+ * a count, the reason of its end or the root of the vectors does not fit: then the executor has failed, whatever it sent.
  */
 export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefined {
   const { chainId, order, inferenceId, begin, candidate, own, promise, text, tokens, end } = received;
@@ -52,14 +54,37 @@ export function verifyAnswer(received: ReceivedAnswer): VerifiedAnswer | undefin
     compareBytes(response.outputHash, outputHash) === 0 &&
     toHex(response.promptHash) === end.prompt_hash &&
     response.promptTokens === promise.promptTokens &&
-    response.completionTokens === tokens.length &&
     response.completionTokens === end.token_ids.length &&
     response.finishReason === FINISH_REASONS[end.finish_reason] &&
     begin.prefixTokens + response.completionTokens <= maxOutputTokens &&
-    tokens.every(({ id }, i) => id === end.token_ids[i]) &&
     end.text === text;
   if (!fits) return undefined;
-  return { end, own, response, outputHash, cost: partCost(received, response.completionTokens) };
+  const answer = { end, own, response, outputHash, cost: partCost(received, response.completionTokens) };
+  if (order.dimensions === undefined) {
+    const same = tokens.length === end.token_ids.length && tokens.every(({ id }, i) => id === end.token_ids[i]);
+    return same ? answer : undefined;
+  }
+  const vectors = signedVectors(received, response, order.dimensions);
+  return vectors && { ...answer, vectors };
+}
+
+/** One for each input, when they are those whose root the executor has signed. */
+function signedVectors(
+  { order, inferenceId, end }: ReceivedAnswer,
+  { promptHash, artifactRoot, completionTokens, finishReason }: sign.ResponseReceipt,
+  dimensions: number,
+): Float32Array[] | undefined {
+  const count = order.authorization.message.maxOutputTokens;
+  if (completionTokens !== count || finishReason !== sign.FinishReason.LENGTH) return undefined;
+  const artifact = fromBase64(end.artifact);
+  const root = vectorsRoot({ inferenceId, promptHash, dimensions, artifact });
+  if (compareBytes(root, artifactRoot) !== 0) return undefined;
+  try {
+    return decodeVectors(artifact, { count, dimensions });
+  } catch (error) {
+    if (isRuleError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** What an executor is paid for so many tokens behind its prompt, ukarat; where those before it are missed, it may be more. */

@@ -115,6 +115,12 @@ export class Attempt {
     return line.type === "token" || line.type === "end" ? line : this.#passed("out_of_order");
   }
 
+  /** What it gave does not hold: it is called off, though it has said its last. */
+  refuse(reason: string): Passed {
+    this.#over = false;
+    return this.#passed(reason);
+  }
+
   /** The next line, or `timeout` after `withinMs` of silence. */
   next(withinMs = this.#options.idleMs): Promise<Next> {
     return this.#next(Math.min(withinMs, this.#options.idleMs));

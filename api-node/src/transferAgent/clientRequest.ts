@@ -1,17 +1,14 @@
-import { parseRequest, type RequestKind, readRequest } from "@karat/client";
+import { type InferenceRequest, parseRequest, type RequestKind, readRequest } from "@karat/client";
 import type { ResponseSettings } from "@karat/common/openai";
-import { canonicalJson, hashOfCanonical, type SanitizedRequest } from "@karat/rules";
+import { canonicalJson, hashOfCanonical } from "@karat/rules";
 import { responseSettings } from "./responseSettings.ts";
 
 /** A client's request: the part that defines the inference, and how it wants the answer. */
-export interface ClientRequest {
+export interface ClientRequest extends InferenceRequest {
   readonly kind: RequestKind;
-  readonly sanitized: SanitizedRequest;
   /** RFC 8785. */
   readonly canonical: string;
   readonly hash: Uint8Array;
-  readonly stream: boolean;
-  readonly includeUsage: boolean;
   /** Of a response: what it repeats of the request. */
   readonly settings?: ResponseSettings;
 }

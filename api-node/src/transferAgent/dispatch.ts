@@ -3,7 +3,7 @@ import type { sign } from "@karat/proto";
 import type { Candidate } from "../chain/candidates.ts";
 import type { Executor, ReceiptLine, SkippedAttempt, TokenLine } from "../executor/protocol.ts";
 import { partCost, type VerifiedAnswer, verifyAnswer } from "./answer.ts";
-import { type FirstLine, isPassed } from "./attempt.ts";
+import { type FirstLine, isPassed, type Passed } from "./attempt.ts";
 import { Contest, cancelled, type Winner } from "./contest.ts";
 import type { HedgeBudget } from "./hedging.ts";
 import type { Order } from "./orders.ts";
@@ -125,13 +125,25 @@ export async function* dispatch(
       try {
         const first = await turn.first();
         if (signal.aborted) throw cancelled();
-        if (isPassed(first)) {
+        const begun =
+          isPassed(first) || order.dimensions === undefined ? first : inOnePiece(chainId, order, winner, part, first);
+        if (isPassed(begun)) {
           told.parts.pop();
-          contest.pass(winner, first);
+          contest.pass(winner, begun);
           continue;
         }
         yield part;
-        const reason = yield* relay(modules, chainId, order, { contest, winner, part, first, told, seam }, signal);
+        if (begun.type === "answer") {
+          yield begun;
+          return;
+        }
+        const reason = yield* relay(
+          modules,
+          chainId,
+          order,
+          { contest, winner, part, first: begun, told, seam },
+          signal,
+        );
         if (reason === undefined) return;
         if (told.tokens.length === 0 || told.parts.length === MAX_PARTS) throw failed(modules, part, reason);
         modules.onBreak?.(candidate.member.operator, reason);
@@ -149,6 +161,25 @@ export async function* dispatch(
   } finally {
     contest.close();
   }
+}
+
+/** An embedding is its end alone: one that does not verify is passed over, as an executor that died before it. */
+function inOnePiece(
+  chainId: string,
+  order: Order,
+  { turn, candidate, promise }: Winner,
+  part: Begun,
+  end: FirstLine,
+): Answered | Passed {
+  if (end.type !== "end") return turn.refuse("out_of_order");
+  const { inferenceId } = part;
+  const begin = { prefixTokens: 0, held: 0n };
+  const received = { chainId, order, inferenceId, begin, candidate, own: turn.own, promise, text: "", tokens: [], end };
+  const answer = verifyAnswer(received);
+  if (!answer) return turn.refuse("unverified");
+  const { completionTokens } = answer.response;
+  const whole = { text: "", promptTokens: promise.promptTokens, completionTokens, cost: answer.cost, parts: [part] };
+  return { type: "answer", part, partText: "", ...answer, whole };
 }
 
 /** What the client has so far. */

@@ -5,6 +5,7 @@ import {
   chatCompletion,
   chatRoleChunk,
   chatUsageChunk,
+  embeddingList,
   type OpenAiError,
   type ResponseFormat,
   ResponseStream,
@@ -18,7 +19,7 @@ import {
   usageOf,
   wholeResponse,
 } from "@karat/common/openai";
-import { AnswerReader, readAnswer } from "@karat/rules";
+import { AnswerReader, readAnswer, vectorBytes } from "@karat/rules";
 import type { TokenLine } from "../executor/protocol.ts";
 import type { ClientRequest } from "./clientRequest.ts";
 import type { Answered } from "./dispatch.ts";
@@ -53,6 +54,8 @@ export function answerFormat(request: ClientRequest, facts: AnswerFacts): Answer
       return textFormat(request, facts);
     case "responses":
       return responsesFormat(request, facts);
+    case "embeddings":
+      return embeddingsFormat(request);
   }
 }
 
@@ -158,6 +161,21 @@ function responsesFormat(request: ClientRequest, { inferenceId, created }: Answe
       const { finish_reason: finishReason } = answer.end;
       const response = wholeResponse(format, reader(), { tokens, finishReason, usage: usage(answer) });
       return { ...response, karat: receipt(answer, karat) };
+    },
+  };
+}
+
+/** Never streamed. Each vector counts as a token of output: the total is what is paid for. */
+function embeddingsFormat({ sanitized, vectors }: ClientRequest): AnswerFormat {
+  const nothing = (): string => "";
+  return {
+    opening: nothing,
+    token: nothing,
+    closing: nothing,
+    failure,
+    whole: (answer, _tokens, karat) => {
+      const shown = (answer.vectors ?? []).map(vectorBytes);
+      return { ...embeddingList(sanitized.model, shown, vectors?.encoding ?? "float", usage(answer)), karat };
     },
   };
 }

@@ -1,11 +1,13 @@
 import { type ApiKey, type Authorization, authorize } from "@karat/client";
 import { KaratError } from "@karat/common";
+import { requireDimensions } from "@karat/common/openai";
 import { sign } from "@karat/proto";
 import { samplingOf } from "@karat/rules";
 import { activeOffers, type Candidate, drawExecutors } from "../chain/candidates.ts";
 import type { Hold, Holds } from "../chain/deposits.ts";
 import { type ChainView, spendable } from "../chain/view.ts";
 import { lockedCost } from "../executor/checks.ts";
+import { embeddingDimensions } from "../executor/embedding.ts";
 import type { MlPool } from "../executor/mlPool.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { ClientRequest } from "./clientRequest.ts";
@@ -34,6 +36,8 @@ export interface Terms {
 export interface Order {
   readonly authorization: Authorization;
   readonly request: ClientRequest;
+  /** Of an embedding: components of each vector. */
+  readonly dimensions: number | undefined;
   /** Executors in the order in which they are asked. */
   readonly drawn: readonly Candidate[];
   /** What it may cost, held of the deposit. */
@@ -59,7 +63,7 @@ export async function placeOrder(
   exactly = false,
 ): Promise<Order> {
   const { view, identity, ml, holds } = modules;
-  const { model } = request.sanitized;
+  const { model, input } = request.sanitized;
   const offers = activeOffers(view).get(model);
   const declared = view.models().find(({ id }) => id === model);
   if (!offers || !declared) {
@@ -67,6 +71,8 @@ export async function placeOrder(
       param: "model",
     });
   }
+  const dimensions = input && embeddingDimensions(declared, model, input.length);
+  if (dimensions !== undefined) requireDimensions(request.vectors?.dimensions, dimensions);
   const maxInputPrice = terms.maxInputPrice ?? largest(offers.map(({ offer }) => offer.inputPrice));
   const maxOutputPrice = terms.maxOutputPrice ?? largest(offers.map(({ offer }) => offer.outputPrice));
   const withinPrices = offers.some(
@@ -117,7 +123,7 @@ export async function placeOrder(
       authorization.inferenceId,
       modules.dispatch.maxAttempts,
     );
-    return { authorization, request, drawn, hold, counted };
+    return { authorization, request, dimensions, drawn, hold, counted };
   } catch (error) {
     hold.release();
     throw error;

@@ -1,5 +1,5 @@
 import { KaratError } from "@karat/common";
-
+import type { TokenCount } from "../executor/mlNode.ts";
 import type { MlPool } from "../executor/mlPool.ts";
 import type { ClientRequest } from "./clientRequest.ts";
 
@@ -11,6 +11,8 @@ const TOKENS_PER_TEMPLATE = 64;
 /** What stands around a call or the description of a function, and around all descriptions, in bytes at most. */
 const TOKENS_PER_CALL = 96;
 const TOKENS_OF_INSTRUCTIONS = 256;
+/** What a tokeniser puts around a text that is embedded. */
+const TOKENS_PER_INPUT = 4;
 
 export interface TokenBounds {
   readonly maxInputTokens: number;
@@ -34,6 +36,14 @@ export async function tokenBounds(
   contextLength: number,
   { maxPromptTokens = contextLength, exactly = false }: { maxPromptTokens?: number; exactly?: boolean } = {},
 ): Promise<FoundBounds> {
+  const { model, input } = request.sanitized;
+  if (input)
+    return await inputBounds(
+      input,
+      (all) => ml.countTokens(model, { input: all }),
+      Math.min(contextLength, maxPromptTokens),
+      exactly,
+    );
   const bytes = byteBound(request);
   const wanted = request.sanitized.max_tokens ?? DEFAULT_MAX_TOKENS;
   // The context also holds the position after the last token.
@@ -52,7 +62,7 @@ async function countedBounds(
   const { model, messages, prompt, tools, max_tokens: asked } = request.sanitized;
   const input = messages ? { messages, ...(tools ? { tools } : {}) } : { prompt };
   // A node that fails here may still fail over: without its count, the bytes bound the prompt.
-  const exact = await ml.countTokens(model, input).catch(() => undefined);
+  const exact = (await ml.countTokens(model, input).catch(() => undefined))?.count;
   const promptTokens = exact ?? Math.min(byteBound(request), contextLength - 1, maxPromptTokens);
   const room = contextLength - 1 - promptTokens;
   if (exact !== undefined && room < (asked ?? 1)) {
@@ -87,3 +97,27 @@ function byteBound({ sanitized }: ClientRequest): number {
   for (const tool of tools) bound += Buffer.byteLength(JSON.stringify(tool)) + TOKENS_PER_CALL;
   return bound;
 }
+
+/** Each text is read alone, and its vector counts as one token of output. */
+async function inputBounds(
+  input: readonly string[],
+  count: (input: readonly string[]) => Promise<TokenCount | undefined>,
+  longest: number,
+  exactly: boolean,
+): Promise<FoundBounds> {
+  const bytes = input.map((text) => Buffer.byteLength(text) + TOKENS_PER_INPUT);
+  if (!exactly && bytes.every((bound) => bound <= longest)) {
+    return { bounds: { maxInputTokens: sum(bytes), maxOutputTokens: input.length }, counted: false };
+  }
+  const exact = await count(input).catch(() => undefined);
+  const tooLong = exact?.counts?.find((tokens) => tokens > longest);
+  if (tooLong !== undefined) {
+    const message = `An input takes up to ${longest} tokens here: one has ${tooLong}.`;
+    const data = { prompt_tokens: tooLong, context_length: longest, param: "input" };
+    throw new KaratError("context_length_exceeded", message, data);
+  }
+  const maxInputTokens = exact?.count ?? sum(bytes.map((bound) => Math.min(bound, longest)));
+  return { bounds: { maxInputTokens, maxOutputTokens: input.length }, counted: true };
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);

@@ -118,7 +118,8 @@ export class TransferAgent {
   async #once(exchange: Exchange, idempotencyKey: string | string[] | undefined): Promise<WholeAnswer> {
     if (typeof idempotencyKey !== "string") return await this.#whole(exchange);
     const { request, key } = exchange;
-    const identity = { client: key.address, key: idempotencyKey, body: `${request.kind}/${toHex(request.hash)}` };
+    const body = [request.kind, ...(request.vectors ? [request.vectors.encoding] : []), toHex(request.hash)].join("/");
+    const identity = { client: key.address, key: idempotencyKey, body };
     for (;;) {
       try {
         return await this.#modules.answers.get(identity, () => this.#whole(exchange));
@@ -223,8 +224,9 @@ export class TransferAgent {
           if (!event.own) void payloads.put(...deliveryPayloads(order, event));
           const karat = deliveryReceipt(view.chainId, identity, order, event);
           part = undefined;
-          exchange.visit.usedTokens(tokens);
-          observer.delivered(event.whole.promptTokens, event.whole.completionTokens);
+          const { promptTokens, completionTokens } = event.whole;
+          exchange.visit.usedTokens(promptTokens + completionTokens);
+          observer.delivered(promptTokens, completionTokens);
           yield { type: "delivered", answer: event, karat };
         }
       }

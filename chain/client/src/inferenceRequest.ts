@@ -1,14 +1,22 @@
 /** What a body of an OpenAI endpoint asks for: the node that answers and the client that compares read it alike. */
 import { isKaratError, KaratError } from "@karat/common";
-import { refuseUnsupported, type StreamRequest, streamRequest } from "@karat/common/openai";
-import { chatOfResponses, isRuleError, type SanitizedRequest, sanitizeRequest } from "@karat/rules";
+import {
+  type EmbeddingFormat,
+  embeddingFormat,
+  refuseUnsupported,
+  type StreamRequest,
+  streamRequest,
+} from "@karat/common/openai";
+import { chatOfResponses, isRuleError, type SanitizedRequest, sanitizeEmbedding, sanitizeRequest } from "@karat/rules";
 
-/** The endpoint: chat completions, completions, responses. */
-export type RequestKind = "chat" | "text" | "responses";
+/** The endpoint: chat completions, completions, responses, embeddings. */
+export type RequestKind = "chat" | "text" | "responses" | "embeddings";
 
 /** The inference that is asked for, and how its answer is wanted. */
 export interface InferenceRequest extends StreamRequest {
   readonly sanitized: SanitizedRequest;
+  /** Of an embedding, which is never streamed. */
+  readonly vectors?: EmbeddingFormat;
 }
 
 /** The fields of a body. Throws KaratError `invalid_json`, or `invalid_request` where it is no object. */
@@ -26,6 +34,14 @@ export function parseRequest(body: Uint8Array): Record<string, unknown> {
 /** Throws `invalid_request` with `param`, as KaratError or RuleError, for what is malformed, and for what is known and not offered. */
 export function readRequest(kind: RequestKind, fields: Readonly<Record<string, unknown>>): InferenceRequest {
   if (kind === "responses") return readResponses(fields);
+  if (kind === "embeddings") {
+    return {
+      sanitized: sanitizeEmbedding(fields),
+      vectors: embeddingFormat(fields),
+      stream: false,
+      includeUsage: false,
+    };
+  }
   // Each endpoint has its own way to give the input; the other one's field is not a field there.
   const { messages, prompt, input: _, ...rest } = fields;
   return inferenceOf(kind === "chat" ? { ...rest, messages } : { ...rest, prompt });

@@ -7,6 +7,7 @@ import { EventReader, eventText } from "./eventStream.ts";
 import { type InferenceRequest, parseRequest, type RequestKind, readRequest } from "./inferenceRequest.ts";
 import { verifyResponse } from "./response.ts";
 import { type Shown, ShownAnswer } from "./shownAnswer.ts";
+import { ShownEmbeddings } from "./shownEmbeddings.ts";
 import { ShownResponse } from "./shownResponse.ts";
 
 export interface VerifiedFetchOptions {
@@ -39,13 +40,14 @@ const KINDS: Readonly<Record<string, RequestKind>> = {
   "chat/completions": "chat",
   completions: "text",
   responses: "responses",
+  embeddings: "embeddings",
 };
-const ANSWERING = /\/v1\/(chat\/completions|completions|responses)$/;
+const ANSWERING = /\/v1\/(chat\/completions|completions|responses|embeddings)$/;
 
 /**
  * A `fetch` for the openai package (`new OpenAI({ fetch: verifiedFetch(…) })`) that compares every answer with the transfer agent's signed
  * receipt (request and answer by their hashes, usage, parts, chain) and with the executor's signed response (how the answer ended, its
- * text, the counts). An answer comes when it fits; of a stream, the event that tells the end does. Otherwise KaratError `receipt_missing`,
+ * text or its vectors, the counts). An answer comes when it fits; of a stream, the event that tells the end does. Otherwise KaratError `receipt_missing`,
  * `receipt_mismatch` {field} or `malformed_stream` comes in its place. Errors of the node pass as they are; what an honest node refuses is
  * answered as that node would, and not sent.
  */
@@ -65,11 +67,16 @@ export function verifiedFetch(options: VerifiedFetchOptions): typeof fetch {
     }
     const response = await send(input, { ...init, method: "POST", headers: request.headers, body: sent });
     if (!response.ok) return response;
-    const verify: Verify = (shown) => verifyShown(options, asked.sanitized, shown);
+    const verify: Verify = async (shown) => void (await verifyShown(options, asked.sanitized, shown));
     // Readers go by what they asked for: to them, the other kind is an answer with nothing in it.
     const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true;
     if (isStream !== asked.stream) throw mismatch("stream");
     const body = isStream ? response.body! : await response.text();
+    if (asked.vectors) {
+      const shown = new ShownEmbeddings(asked.vectors.encoding, asked.sanitized.input?.length ?? 0);
+      const signed = async (): Promise<void> => shown.requireSigned(await verifyShown(options, asked.sanitized, shown));
+      return await checked(response, body, shown, signed);
+    }
     return kind === "responses"
       ? await checked(response, body, new ShownResponse(), verify)
       : await checked(response, body, new ShownAnswer({ chat: kind === "chat" }), verify);
@@ -145,7 +152,7 @@ async function verifyShown(
   { chainId, nodeKeyOf }: VerifiedFetchOptions,
   asked: SanitizedRequest,
   shown: Shown<never, never>,
-): Promise<void> {
+): Promise<sign.ResponseReceipt> {
   const karat = receiptOf(shown.karat);
   // Only an answer that may call functions is read for calls.
   const text = asked.tools === undefined ? shown.text : (karat.text ?? "");
@@ -178,9 +185,9 @@ async function verifyShown(
   });
   shown.requireEnd(response.finishReason === sign.FinishReason.LENGTH ? "length" : "stop");
   const { usage } = shown;
-  if (!usage) return;
-  const counts = [usage.prompt_tokens, usage.completion_tokens];
-  if (String(counts) !== String([delivery.promptTokens, delivery.completionTokens])) throw mismatch("usage");
+  const counts = usage && [usage.prompt_tokens, usage.completion_tokens];
+  if (counts && String(counts) !== String([delivery.promptTokens, delivery.completionTokens])) throw mismatch("usage");
+  return response;
 }
 
 const SIGNED = [
