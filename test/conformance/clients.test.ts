@@ -4,11 +4,11 @@ import { fileURLToPath } from "node:url";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
-import { ChatOpenAI, OpenAI as LangChainCompletion } from "@langchain/openai";
-import { generateText, jsonSchema, Output, streamText, type ToolSet } from "ai";
+import { ChatOpenAI, OpenAI as LangChainCompletion, OpenAIEmbeddings } from "@langchain/openai";
+import { embed, embedMany, generateText, jsonSchema, Output, streamText, type ToolSet } from "ai";
 import OpenAI, { type APIPromise } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Endpoint, MODEL, startEndpoint } from "./support.ts";
+import { DIMENSIONS, type Endpoint, MODEL, startEndpoint } from "./support.ts";
 
 let endpoint: Endpoint;
 let client: OpenAI;
@@ -150,13 +150,21 @@ describe("the openai package (the cases of its own API tests)", () => {
     await notFound(client.models.delete("ft:gpt-4o-mini:acemeco:suffix:abc123"));
   });
 
-  test("embeddings, which no validator could check, say so", async () => {
-    const asked = client.embeddings.create({ input: "The quick brown fox", model: MODEL, encoding_format: "float" });
-    await expect(Promise.resolve(asked)).rejects.toMatchObject({
-      status: 404,
-      code: "model_not_found",
-      param: "model",
+  test("embeddings: with what is required, and with everything", async () => {
+    const input = "The quick brown fox jumped over the lazy dog";
+    const answer = await threeWays(client.embeddings.create({ input, model: MODEL }));
+    expect(answer.data[0]!.embedding).toHaveLength(DIMENSIONS);
+    const full = await client.embeddings.create({
+      input: [input, "Another text"],
+      model: MODEL,
+      dimensions: DIMENSIONS,
+      encoding_format: "float",
+      user: "user-1234",
     });
+    expect(full.data.map(({ embedding }) => embedding.length)).toEqual([DIMENSIONS, DIMENSIONS]);
+    const same = full.data[0]!.embedding.reduce((sum, each, i) => sum + each * answer.data[0]!.embedding[i]!, 0);
+    expect(same).toBeGreaterThan(0.999);
+    await notFound(client.embeddings.create({ input, model: "text-embedding-3-small" }));
   });
 
   test("responses: created, and not kept", async () => {
@@ -252,6 +260,18 @@ describe("LangChain", () => {
     expect(await structured.invoke(question)).toEqual({ ok: expect.any(Boolean), reason: expect.any(String) });
   });
 
+  test("embeds documents and a query", async () => {
+    const embeddings = new OpenAIEmbeddings({
+      model: MODEL,
+      apiKey: endpoint.apiKey,
+      configuration: { baseURL: endpoint.baseURL },
+      maxRetries: 0,
+    });
+    const documents = await embeddings.embedDocuments(["a text", "another"]);
+    expect(documents.map(({ length }) => length)).toEqual([DIMENSIONS, DIMENSIONS]);
+    expect(await embeddings.embedQuery("a text")).toHaveLength(DIMENSIONS);
+  });
+
   test("speaks the responses endpoint", async () => {
     expect((await chat({ useResponsesApi: true }).invoke(question)).text).not.toBe("");
   });
@@ -307,4 +327,23 @@ describe.each([
     const answer = await generateText({ model: model(), prompt: question, output, ...settings });
     expect(answer.output).toEqual({ ok: expect.any(Boolean), reason: expect.any(String) });
   });
+});
+
+test.each([
+  [
+    "@ai-sdk/openai-compatible",
+    () =>
+      createOpenAICompatible({
+        name: "karat",
+        baseURL: endpoint.baseURL,
+        apiKey: endpoint.apiKey,
+      }).embeddingModel(MODEL),
+  ],
+  ["@ai-sdk/openai", () => createOpenAI({ baseURL: endpoint.baseURL, apiKey: endpoint.apiKey }).embedding(MODEL)],
+])("the Vercel AI SDK embeds by %s", async (_name, model) => {
+  const { embedding, usage } = await embed({ model: model(), value: "a text", maxRetries: 0 });
+  expect(embedding).toHaveLength(DIMENSIONS);
+  expect(usage.tokens).toBeGreaterThan(0);
+  const { embeddings } = await embedMany({ model: model(), values: ["a text", "another"], maxRetries: 0 });
+  expect(embeddings.map(({ length }) => length)).toEqual([DIMENSIONS, DIMENSIONS]);
 });

@@ -171,6 +171,17 @@ describe("a response", () => {
   });
 });
 
+describe("embeddings", () => {
+  test.each(["float", "base64"])("as %s", async (encoding_format) => {
+    const response = await post("embeddings", { input: ["a", "b"], encoding_format });
+    const list = (await response.json()) as { data: object[] };
+    expect(list.data).toHaveLength(2);
+    // The schema knows numbers only; every SDK asks for base64.
+    const data = list.data.map((each) => (encoding_format === "float" ? each : { ...each, embedding: [] }));
+    valid("CreateEmbeddingResponse", { ...list, data });
+  });
+});
+
 describe("everything else", () => {
   test("models", async () => {
     const list = await (await fetch(`${endpoint.baseURL}/models`)).json();
@@ -183,7 +194,8 @@ describe("everything else", () => {
     [400, "POST", "responses", { input: [], tools: [{ type: "web_search" }] }],
     [400, "POST", "responses", { input: "a", previous_response_id: "resp_1" }],
     [404, "POST", "chat/completions", { model: "other", messages }],
-    [404, "POST", "embeddings", { input: "a" }],
+    [404, "POST", "embeddings", { model: "other", input: "a" }],
+    [400, "POST", "embeddings", { input: [[1, 2]] }],
     [404, "POST", "moderations", { input: "a" }],
     [404, "GET", "responses/resp_1", undefined],
     [404, "GET", "models/other", undefined],

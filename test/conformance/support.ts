@@ -9,6 +9,8 @@ import { TEST_MODEL } from "../../api-node/src/testing/fakeView.ts";
 import { TestNetwork } from "../../api-node/src/testing/testNetwork.ts";
 
 export const MODEL = TEST_MODEL;
+/** Of the vectors of karat-tiny. */
+export const DIMENSIONS = 160;
 
 export interface Endpoint {
   readonly baseURL: string;
@@ -22,6 +24,7 @@ export async function startEndpoint(): Promise<Endpoint> {
   const ml = await startMlNode(readConfig(["--port", "0", "--name", MODEL], {}), silentLogger);
   const network = new TestNetwork();
   network.view.fund(network.client, 1_000_000_000n);
+  network.view.embeddingDimensions = DIMENSIONS;
   const { url, identity } = await network.join({}, {}, { mlUrl: `http://127.0.0.1:${ml.port}` });
   const baseURL = `${url}/v1`;
   const nodeKeyOf = async (who: string) => (who === identity.operator ? identity.publicKey : undefined);

@@ -34,14 +34,7 @@ export function parseRequest(body: Uint8Array): Record<string, unknown> {
 /** Throws `invalid_request` with `param`, as KaratError or RuleError, for what is malformed, and for what is known and not offered. */
 export function readRequest(kind: RequestKind, fields: Readonly<Record<string, unknown>>): InferenceRequest {
   if (kind === "responses") return readResponses(fields);
-  if (kind === "embeddings") {
-    return {
-      sanitized: sanitizeEmbedding(fields),
-      vectors: embeddingFormat(fields),
-      stream: false,
-      includeUsage: false,
-    };
-  }
+  if (kind === "embeddings") return readEmbedding(fields);
   // Each endpoint has its own way to give the input; the other one's field is not a field there.
   const { messages, prompt, input: _, ...rest } = fields;
   return inferenceOf(kind === "chat" ? { ...rest, messages } : { ...rest, prompt });
@@ -55,6 +48,13 @@ function readResponses(fields: Readonly<Record<string, unknown>>): InferenceRequ
     const param = paramOfResponses(isRuleError(error) ? error.param : String(error.data.param));
     throw new KaratError("invalid_request", error.message, { param }, error);
   }
+}
+
+function readEmbedding(fields: Readonly<Record<string, unknown>>): InferenceRequest {
+  if ((fields.stream ?? false) !== false) {
+    throw new KaratError("invalid_request", "stream: embeddings come in one piece", { param: "stream" });
+  }
+  return { sanitized: sanitizeEmbedding(fields), vectors: embeddingFormat(fields), stream: false, includeUsage: false };
 }
 
 function inferenceOf(fields: Readonly<Record<string, unknown>>): InferenceRequest {
