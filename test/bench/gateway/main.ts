@@ -8,7 +8,7 @@ const { values } = parseArgs({
   options: {
     portkey: { type: "string" },
     profile: { type: "string" },
-    "warm-up": { type: "string", default: "1000" },
+    "warm-up": { type: "string", default: "2000" },
     rounds: { type: "string", default: "5" },
     requests: { type: "string", default: "300" },
   },
@@ -19,29 +19,32 @@ const requests = Number(values.requests);
 const loads: Record<string, Load> = {
   "plain, 1 at once": { requests, concurrency: 1, tokens: 16, stream: false },
   "plain, 16 at once": { requests: 2 * requests, concurrency: 16, tokens: 16, stream: false },
+  "streamed, 8 tokens, 8 at once": { requests, concurrency: 8, tokens: 8, stream: true },
   "streamed, 64 tokens, 8 at once": { requests: Math.ceil(requests / 3), concurrency: 8, tokens: 64, stream: true },
 };
+const [few, many] = ["streamed, 8 tokens, 8 at once", "streamed, 64 tokens, 8 at once"] as const;
 
 const { ways, close } = await openWays(values.portkey, values.profile);
 try {
   if (!ways.some(({ name }) => name === "portkey")) {
     process.stderr.write("Without Portkey: give --portkey a folder with @portkey-ai/gateway installed.\n");
   }
-  // Caches and just-in-time compilers: the code of all ways is to be warm before anything counts.
-  const warmUp = { ...loads["plain, 16 at once"]!, requests: Number(values["warm-up"]) };
-  for (const way of ways) await measure(way, warmUp);
-  const results: Record<string, Record<string, object>> = {};
+  const results: Record<string, Record<string, Record<string, number | object>>> = {};
   for (const [name, load] of Object.entries(loads)) {
     const able = ways.filter(({ plainOnly }) => !(load.stream && plainOnly));
     const windows = new Map<string, Window[]>(able.map((way) => [way.name, []]));
-    for (let round = -1; round < rounds; round++) {
-      for (const way of able) {
-        const window = await measure(way, load);
-        if (round >= 0) windows.get(way.name)!.push(window); // the first round warms up this load's own code
-      }
+    // Caches and just-in-time compilers: the code of all ways is to be warm before anything counts.
+    for (const way of able) await measure(way, { ...load, requests: Number(values["warm-up"]) });
+    for (let round = 0; round < rounds; round++) {
+      for (const way of able) windows.get(way.name)!.push(await measure(way, load));
       process.stderr.write(`${name}: round ${round + 1} of ${rounds}, load average ${loadavg()[0]}\n`);
     }
     results[name] = Object.fromEntries(able.map((way) => [way.name, summarise(way, windows.get(way.name)!, load)]));
+  }
+  for (const [name, result] of Object.entries(results[many]!)) {
+    const cpuOf = (load: string): number => Number(results[load]![name]!.cpuUsPerRequest);
+    const tokens = loads[many]!.tokens - loads[few]!.tokens;
+    result.cpuUsPerFurtherChunk = Math.round((cpuOf(many) - cpuOf(few)) / tokens);
   }
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
   process.stdout.write(
