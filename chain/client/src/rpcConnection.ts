@@ -24,19 +24,26 @@ export class RpcConnection implements RpcClient {
 
   /** Throws the node's error object as JSON in the message, as CosmJS's own client does. */
   async execute(request: Request): Promise<Response> {
-    const reply = await this.#pool.request({
-      method: "POST",
-      path: this.#path,
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(request),
-      signal: AbortSignal.timeout(this.#timeoutMs),
-    });
-    const text = await reply.body.text();
-    if (reply.statusCode >= 400) throw new Error(`status ${reply.statusCode}`);
-    const answer = JSON.parse(text) as Response & { readonly error?: object };
+    const answer = JSON.parse(await this.#post(JSON.stringify(request))) as Response & { readonly error?: object };
     if (answer.error) throw new Error(JSON.stringify(answer.error));
     if (answer.result === undefined) throw new Error("an answer without a result");
     return answer;
+  }
+
+  async #post(body: string): Promise<string> {
+    // AbortSignal.timeout would go off behind every answer, too, and make an exception of it.
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new Error(`no answer within ${this.#timeoutMs} ms`)), this.#timeoutMs);
+    try {
+      const headers = { "content-type": "application/json" };
+      const { signal } = late;
+      const reply = await this.#pool.request({ method: "POST", path: this.#path, headers, body, signal });
+      const text = await reply.body.text();
+      if (reply.statusCode >= 400) throw new Error(`status ${reply.statusCode}`);
+      return text;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   disconnect(): void {
