@@ -166,6 +166,16 @@ describe("how long its texts are", () => {
     expect(me.ml.begun).toBe(1);
   });
 
+  test("is counted where they may be too long together, and refused where they are", async () => {
+    const me = await network.join();
+    const long = (count: number): string[] => Array.from({ length: count }, () => "x".repeat(1_000));
+    expect((await ask(me, { input: long(400) })).data).toHaveLength(400);
+    expect(me.ml).toMatchObject({ counted: 1, begun: 1 });
+    const refused = ask(me, { input: long(1_200) });
+    await expect(refused).rejects.toMatchObject({ status: 400, code: "invalid_request", param: "input" });
+    expect(me.ml.begun).toBe(1);
+  });
+
   test("counts for the client's tokens per minute, as do its vectors", async () => {
     const me = await network.join({}, { limits: { tokensPerMinute: 1_000, now: () => 0 } });
     const { usage } = await ask(me);

@@ -13,6 +13,8 @@ const TOKENS_PER_CALL = 96;
 const TOKENS_OF_INSTRUCTIONS = 256;
 /** What a tokeniser puts around a text that is embedded. */
 const TOKENS_PER_INPUT = 4;
+/** Of all texts of one request, as at OpenAI: an executor reads them without a word, and unpaid where it takes too long. */
+const MAX_EMBEDDED_TOKENS = 300_000;
 
 export interface TokenBounds {
   readonly maxInputTokens: number;
@@ -106,8 +108,9 @@ async function inputBounds(
   exactly: boolean,
 ): Promise<FoundBounds> {
   const bytes = input.map((text) => Buffer.byteLength(text) + TOKENS_PER_INPUT);
-  if (!exactly && bytes.every((bound) => bound <= longest)) {
-    return { bounds: { maxInputTokens: sum(bytes), maxOutputTokens: input.length }, counted: false };
+  const all = sum(bytes);
+  if (!exactly && all <= MAX_EMBEDDED_TOKENS && bytes.every((bound) => bound <= longest)) {
+    return { bounds: { maxInputTokens: all, maxOutputTokens: input.length }, counted: false };
   }
   const exact = await count(input).catch(() => undefined);
   const tooLong = exact?.counts?.find((tokens) => tokens > longest);
@@ -116,7 +119,12 @@ async function inputBounds(
     const data = { prompt_tokens: tooLong, context_length: longest, param: "input" };
     throw new KaratError("context_length_exceeded", message, data);
   }
-  const maxInputTokens = exact?.count ?? sum(bytes.map((bound) => Math.min(bound, longest)));
+  if (exact && exact.count > MAX_EMBEDDED_TOKENS) {
+    const message = `input: ${exact.count} tokens in all, where one request takes up to ${MAX_EMBEDDED_TOKENS}`;
+    throw new KaratError("invalid_request", message, { param: "input" });
+  }
+  const shorter = Math.min(MAX_EMBEDDED_TOKENS, sum(bytes.map((bound) => Math.min(bound, longest))));
+  const maxInputTokens = exact?.count ?? shorter;
   return { bounds: { maxInputTokens, maxOutputTokens: input.length }, counted: true };
 }
 
