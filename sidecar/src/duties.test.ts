@@ -217,6 +217,16 @@ async function verdictOf(options?: World): Promise<verification.VerdictRecord> {
   return verdicts[0]!;
 }
 
+test("of an embedding, the texts are asked about", async () => {
+  const input = ["a", "b"];
+  const embedding = JSON.stringify({ input, model: "m" });
+  await scorer.score(
+    { record, request: embedding, finish, miscounted: false, beacon: new Uint8Array(32), pooled: [] },
+    "karat-1",
+  );
+  expect(asked[0]).toMatchObject({ url: "/karat/v1/score", input, max_tokens: 20, token_ids: [1, 2] });
+});
+
 test("a duty is scored on the recorded request and output, and its verdict sent with integers", async () => {
   const verdict = await verdictOf();
   expect(verdict).toMatchObject({

@@ -23,6 +23,7 @@ const answerSchema = z.object({
 const ASKED = [
   "messages",
   "prompt",
+  "input",
   "stop",
   "response_format",
   "tools",
@@ -51,7 +52,7 @@ export interface OwnValues {
   readonly positions: number;
 }
 
-/** Has the ML node re-check one inference by a teacher-forced prefill. Throws KaratError `scoring_failed` when it cannot now. */
+/** Has the ML node re-check one inference: an answer by a teacher-forced prefill, an embedding by own vectors. Throws KaratError `scoring_failed` when it cannot now. */
 export class Scorer {
   readonly #pool: Pool;
   readonly #headers: Readonly<Record<string, string>>;

@@ -21,6 +21,7 @@ const reportSchema = z.object({
   reason: z.string(),
   statistics: z.record(z.string(), z.number()),
   positions: z.array(positionSchema).default([]),
+  distances: z.array(z.number()).default([]),
 });
 
 export type CheckedPosition = z.infer<typeof positionSchema>;
@@ -37,6 +38,8 @@ export interface Verification {
   /** As the ML node names them: p, distance, gatedMargins, gate, sigma … Empty where a hash already tells. */
   statistics: Readonly<Record<string, number>>;
   positions: readonly CheckedPosition[];
+  /** Of an embedding: how far each vector is from the own one. */
+  distances: readonly number[];
   /** Verdicts that are on the chain. */
   onChain: readonly { validator: string; verdict: string }[];
 }
@@ -93,7 +96,7 @@ async function verify(
   const { report, reason } = await scorer.score(evidence, chain.chainId, true);
   const parsed = reportSchema.safeParse(JSON.parse(report));
   if (!parsed.success) throw new KaratError("scoring_failed", `The ML node cannot check it: ${reason}`, { reason });
-  const { verdict, p_bucket, statistics, positions } = parsed.data;
+  const { verdict, p_bucket, statistics, positions, distances } = parsed.data;
   return {
     inferenceId: toHex(id),
     model: record.model,
@@ -104,6 +107,7 @@ async function verify(
     pBucket: p_bucket,
     statistics,
     positions,
+    distances,
     onChain: (check?.duties ?? []).map(({ validator, verdict: given }) => ({ validator, verdict: nameOf(given) })),
   };
 }

@@ -53,33 +53,41 @@ async function main(): Promise<number> {
   return found.verdict === "fail" ? 3 : 0;
 }
 
-function textOf({
-  inferenceId,
-  model,
-  executor,
-  tokens,
-  verdict,
-  reason,
-  pBucket,
-  statistics,
-  positions,
-  onChain,
-}: Verification): string {
-  const number = (name: string): string => (statistics[name] ?? Number.NaN).toPrecision(3);
-  const lines = [
+function textOf(found: Verification): string {
+  const { inferenceId, model, executor, tokens, verdict, reason, pBucket, onChain } = found;
+  return [
     `inference  ${inferenceId}`,
     `model      ${model}, ${tokens} tokens, executor ${executor}`,
     `verdict    ${verdict} (${reason}), p ≤ 2^-${pBucket}`,
     ...onChain.map((given) => `on chain   ${given.validator}: ${given.verdict}`),
+    ...positionLines(found),
+    ...distanceLines(found),
+  ].join("\n");
+}
+
+/** Of an embedding. */
+function distanceLines({ distances, statistics }: Verification): string[] {
+  if (distances.length === 0) return [];
+  const number = (name: string): string => (statistics[name] ?? Number.NaN).toPrecision(3);
+  const farthest = [...distances.entries()].sort(([, a], [, b]) => b - a).slice(0, SHOWN);
+  return [
+    `distance   mean ${number("distance")}, largest ${number("distancePeak")}; largest honest one ${number("honestPeak")}; p ${number("p")}`,
+    "",
+    `the ${farthest.length} farthest of ${distances.length} vectors:`,
+    "input  distance",
+    ...farthest.map(([at, distance]) => `${String(at).padStart(5)}  ${distance.toPrecision(3)}`),
   ];
-  if (positions.length === 0) return lines.join("\n");
+}
+
+function positionLines({ statistics, positions }: Verification): string[] {
+  if (positions.length === 0) return [];
+  const number = (name: string): string => (statistics[name] ?? Number.NaN).toPrecision(3);
   const telling = positions
     .map((position, at) => ({ ...position, at }))
     .sort((a, b) => weightOf(b, statistics) - weightOf(a, statistics))
     .slice(0, SHOWN)
     .sort((a, b) => a.at - b.at);
   return [
-    ...lines,
     `distance   mean ${number("distance")}, largest window ${number("distanceScan")}, σ ${number("sigma")} nats; p ${number("pDistance")}`,
     statistics.likelihoodScore === undefined
       ? `sampling   ${statistics.flips} tokens not the demanded ones, ${statistics.gatedMargins} beyond the gate of ${number("gate")} nats; p ${number("pSampling")}`
@@ -96,7 +104,7 @@ function textOf({
         spread?.toFixed(4).padStart(8) ?? "–".padStart(8),
       ].join("  "),
     ),
-  ].join("\n");
+  ];
 }
 
 function named(token: string): string {

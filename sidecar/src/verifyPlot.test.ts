@@ -16,12 +16,19 @@ const check: Verification = {
     { id: 2, token: "b", demanded: 3, demanded_token: "c", margin: 0.5, spread: 0.002 },
     { id: 4, token: "d", demanded: 4, demanded_token: "d", margin: 0, spread: null },
   ],
+  distances: [],
   onChain: [],
 };
 
 test("draws each margin and each spread there is, those beyond the gate in red", () => {
   const svg = plotOf(check);
   expect(svg.match(/<circle /g)).toHaveLength(3);
+  expect(svg.match(/<circle [^>]*#c00/g)).toHaveLength(1);
+});
+
+test("draws the distance of each vector of an embedding", () => {
+  const svg = plotOf({ ...check, statistics: { honestPeak: 0.001 }, positions: [], distances: [0.0002, 0.009] });
+  expect(svg.match(/<circle /g)).toHaveLength(2);
   expect(svg.match(/<circle [^>]*#c00/g)).toHaveLength(1);
 });
 

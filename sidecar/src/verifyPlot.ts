@@ -1,4 +1,7 @@
-/** A picture of a check: above, the margin of each token against the gate; below, the spread of the recorded values against σ. */
+/**
+ * A picture of a check: above, the margin of each token against the gate; below, the spread of the recorded values against σ. Of an embedding, the
+ * distance of each vector against the largest honest one.
+ */
 import type { Verification } from "./verify.ts";
 
 const WIDTH = 900;
@@ -7,8 +10,16 @@ const LEFT = 60;
 const TOP = 50;
 const GAP = 50;
 
-/** SVG of both panels; logarithmic, from a hundredth of the unit upwards. */
-export function plotOf({ inferenceId, verdict, reason, positions, statistics }: Verification): string {
+/** SVG of the panels; logarithmic, from a hundredth of the unit upwards. */
+export function plotOf({
+  inferenceId,
+  verdict,
+  reason,
+  tokens,
+  positions,
+  distances,
+  statistics,
+}: Verification): string {
   const gate = statistics.gate ?? 0;
   const sigma = statistics.sigma ?? 0;
   const margins = panel(
@@ -25,13 +36,15 @@ export function plotOf({ inferenceId, verdict, reason, positions, statistics }: 
     "σ",
     positions.map(({ spread }) => spread ?? undefined),
   );
+  const apart = distances.length === 0 ? [] : panel("distance", TOP, statistics.honestPeak ?? 0, "largest", distances);
   const height = TOP + 2 * PANEL + GAP + 30;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    `<text x="${LEFT}" y="22" font-size="14">${inferenceId.slice(0, 16)}…  ${verdict} (${reason}), ${positions.length} tokens</text>`,
+    `<text x="${LEFT}" y="22" font-size="14">${inferenceId.slice(0, 16)}…  ${verdict} (${reason}), ${tokens} tokens</text>`,
     ...margins,
     ...spreads,
+    ...apart,
     "</svg>",
     "",
   ].join("\n");
@@ -61,7 +74,7 @@ function panel(
     `<text x="${LEFT - 8}" y="${top + PANEL}" text-anchor="end">${least.toPrecision(2)}</text>`,
     ...values.flatMap((value, i) => {
       if (value === undefined) return [];
-      const colour = value > unit && unitName === "gate" ? "#c00" : "#246";
+      const colour = value > unit && unitName !== "σ" ? "#c00" : "#246";
       const x = (LEFT + (i + 0.5) * step).toFixed(1);
       return [`<circle cx="${x}" cy="${yOf(value).toFixed(1)}" r="2.5" fill="${colour}"/>`];
     }),

@@ -5,7 +5,7 @@ import { sanitizeEmbedding, sha256, vectorBytes } from "@karat/rules";
 import type { Request, Response } from "express";
 import { promptHash } from "../service/artifact.ts";
 import { dimensionsOf, embedding, vectorArtifact } from "../service/embedding.ts";
-import { hex32, invalid, readTexts, record } from "../service/requests.ts";
+import { hex32, idsField, invalid, readTexts, record } from "../service/requests.ts";
 import { bodyOf, type NodeContext, requestSignal, requireModel } from "./context.ts";
 import { LineWriter } from "./lineWriter.ts";
 import { AnswerMeter } from "./meter.ts";
@@ -22,6 +22,9 @@ export async function generateEmbedding(
   requireModel(context, fields.model);
   const inferenceId = hex32(fields, "inference_id");
   const texts = readTexts(fields);
+  if (idsField(fields, "prefix_token_ids").length > 0) {
+    throw invalid("prefix_token_ids", "an embedding goes behind nothing");
+  }
   const meter = new AnswerMeter(context.metrics);
   const lines = new LineWriter(response, 0);
   try {

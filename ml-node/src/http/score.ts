@@ -1,5 +1,6 @@
 /** POST /karat/v1/score: is this answer what the declared model would have given? And its first, blind half. */
 import type { Request, Response } from "express";
+import { prefillEmbedding, scoreEmbeddingAnswer } from "../service/embeddingScore.ts";
 import { readPrefillRequest, readScoreRequest } from "../service/scoreRequest.ts";
 import { prefillAnswer, scoreAnswer } from "../service/scoring.ts";
 import { bodyOf, type NodeContext, requestSignal, requireModel } from "./context.ts";
@@ -8,7 +9,8 @@ export async function score(context: NodeContext, request: Request, response: Re
   const asked = readScoreRequest(bodyOf(request));
   requireModel(context, asked.model);
   const stopTimer = context.metrics.scoreSeconds.startTimer();
-  const result = await scoreAnswer(context, asked, requestSignal(context, response));
+  const scored = "texts" in asked.asked ? scoreEmbeddingAnswer : scoreAnswer;
+  const result = await scored(context, asked, requestSignal(context, response));
   stopTimer();
   context.metrics.verdicts.inc({ verdict: result.verdict });
   response.json(result);
@@ -18,5 +20,6 @@ export async function score(context: NodeContext, request: Request, response: Re
 export async function prefill(context: NodeContext, request: Request, response: Response): Promise<void> {
   const asked = readPrefillRequest(bodyOf(request));
   requireModel(context, asked.model);
-  response.json(await prefillAnswer(context, asked, requestSignal(context, response)));
+  const prefilled = "texts" in asked.asked ? prefillEmbedding : prefillAnswer;
+  response.json(await prefilled(context, asked, requestSignal(context, response)));
 }

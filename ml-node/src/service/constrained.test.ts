@@ -12,7 +12,8 @@ import { Prefills } from "./prefills.ts";
 import { loadProfile } from "./profile.ts";
 import { constraintField, inputOf } from "./requests.ts";
 import type { Delivered, ScoreRequest } from "./scoreRequest.ts";
-import { type ScoreResult, scoreAnswer } from "./scoring.ts";
+import { scoreAnswer } from "./scoring.ts";
+import type { ScoreResult } from "./verdicts.ts";
 
 const models = new URL("../../../models/", import.meta.url).pathname;
 let honest: InferenceEngine;

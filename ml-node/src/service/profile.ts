@@ -1,7 +1,7 @@
 /** Reading of calibration profiles. */
 import { readFile } from "node:fs/promises";
 import { KaratError } from "@karat/common";
-import { ARTIFACT_STEPS, MAX_ALTERNATIVES, type Profile } from "@karat/rules";
+import { ARTIFACT_STEPS, EMBEDDING_LIMITS, MAX_ALTERNATIVES, type Profile } from "@karat/rules";
 import { z } from "zod";
 
 const sortedOf = (score: z.ZodNumber) =>
@@ -36,6 +36,9 @@ const PROFILE = z.strictObject({
       gumbel: sorted,
     }),
   ),
+  embedding: z
+    .strictObject({ dimensions: z.int().min(1).max(EMBEDDING_LIMITS.dimensions), distances: sorted })
+    .optional(),
   unseeded: z
     .strictObject({
       substitutes: z
@@ -58,8 +61,8 @@ export async function loadProfile(path: string): Promise<Profile> {
   }
   const result = PROFILE.safeParse(parsed);
   if (result.success) {
-    const { unseeded, ...rest } = result.data;
-    return { ...rest, ...(unseeded && { unseeded }) };
+    const { unseeded, embedding, ...rest } = result.data;
+    return { ...rest, ...(unseeded && { unseeded }), ...(embedding && { embedding }) };
   }
   throw new KaratError("invalid_profile", "the calibration profile is not valid", {
     path,

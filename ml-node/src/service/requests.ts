@@ -50,12 +50,10 @@ export function readKaratRequest(body: unknown): KaratRequest {
 export const isEmbedding = ({ messages, prompt, input }: Readonly<Record<string, unknown>>): boolean =>
   (messages ?? undefined) === undefined && (prompt ?? undefined) === undefined && (input ?? undefined) !== undefined;
 
-/** The texts of a body whose vectors are asked for. Its answer has a token for each, and none goes before it. Throws `invalid_request`. */
+/** The texts of a body whose vectors are asked for. Throws `invalid_request`, also where the answer shall not have a token for each. */
 export function readTexts(fields: Readonly<Record<string, unknown>>): readonly string[] {
   const { input } = sanitizeEmbedding({ model: "any", input: fields.input });
   if ((fields.max_tokens ?? input.length) !== input.length) throw invalid("max_tokens", "one for each input");
-  if (idsField(fields, "prefix_token_ids").length > 0)
-    throw invalid("prefix_token_ids", "an embedding goes behind nothing");
   return input;
 }
 

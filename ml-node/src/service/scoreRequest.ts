@@ -3,7 +3,17 @@ import { isKaratError } from "@karat/common";
 import { type Constraint, isRuleError, type SamplingParams, validateSampling } from "@karat/rules";
 import type { PromptInput } from "../engine/engine.ts";
 import type { FinishReason } from "./answer.ts";
-import { constraintField, hex32, idsField, inputOf, invalid, readAnswerable, record } from "./requests.ts";
+import {
+  constraintField,
+  hex32,
+  idsField,
+  inputOf,
+  invalid,
+  isEmbedding,
+  readAnswerable,
+  readTexts,
+  record,
+} from "./requests.ts";
 
 /** What the executor delivered, as far as it can be read at all: what a validator sees before its commitment. */
 export interface DeliveredOutput {
@@ -21,10 +31,15 @@ export interface Delivered extends DeliveredOutput {
   artifactRoot: Uint8Array;
 }
 
-/** The client's request; `malformed` where no engine could have answered it. */
-export type Asked =
-  | { input: PromptInput; maxTokens: number | undefined; stop: readonly string[]; constraint?: Constraint }
-  | { malformed: string };
+export interface AskedText {
+  input: PromptInput;
+  maxTokens: number | undefined;
+  stop: readonly string[];
+  constraint?: Constraint;
+}
+
+/** The client's request: for an answer, or for the vectors of texts; `malformed` where no engine could have answered it. */
+export type Asked = AskedText | { texts: readonly string[] } | { malformed: string };
 
 /** A request for the validator's own view, without the artifact. */
 export interface PrefillRequest {
@@ -94,11 +109,13 @@ function readAskedFields(fields: Record<string, unknown>): Omit<PrefillRequest, 
 
 function readAsked(fields: Record<string, unknown>): Asked {
   try {
+    if (isEmbedding(fields)) return { texts: readTexts(fields) };
     const request = readAnswerable(fields);
     const { max_tokens: maxTokens, stop = [] } = request;
     return { input: inputOf(request), maxTokens, stop, ...constraintField(request) };
   } catch (error) {
     if (isRuleError(error)) return { malformed: error.param };
+    if (isKaratError(error, "invalid_request")) return { malformed: String(error.data.param) };
     throw error;
   }
 }

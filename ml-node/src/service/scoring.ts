@@ -26,54 +26,20 @@ import { constraintsOf } from "../engine/constraints.ts";
 import type { ConstrainedAnswer, InferenceEngine, PositionLogprobs, Vocabulary } from "../engine/engine.ts";
 import { assemblerBehind, DEFAULT_MAX_TOKENS, type RecordedPosition } from "./answer.ts";
 import { artifactPosition, codingOf, promptHash } from "./artifact.ts";
-import type { Prefills } from "./prefills.ts";
-import type { Asked, Delivered, DeliveredOutput, PrefillRequest, ScoreRequest } from "./scoreRequest.ts";
+import type { AskedText, Delivered, DeliveredOutput, PrefillRequest, ScoreRequest } from "./scoreRequest.ts";
 import { textOf } from "./textAssembler.ts";
+import {
+  abstain,
+  certainFail,
+  guarded,
+  type PrefillResult,
+  type ScoreResult,
+  type ScoringContext,
+  withPooled,
+} from "./verdicts.ts";
 
 /** The sampler's 64, one more to know the edge of the set, and room for logits that changed places. */
 export const VALIDATOR_TOP = 72;
-
-export interface ScoreResult {
-  verdict: "pass" | "fail" | "abstain";
-  /** ⌈−log2 p⌉, 0…10: 10 for what cannot happen to an honest executor. */
-  p_bucket: number;
-  reason: string;
-  statistics: Readonly<Record<string, number>>;
-  /** On request. `spread` is null where too little is above the floor to compare. */
-  positions?: readonly {
-    id: number;
-    token: string;
-    demanded: number;
-    demanded_token: string;
-    margin: number;
-    spread: number | null;
-  }[];
-}
-
-const certainFail = (reason: string): ScoreResult => ({ verdict: "fail", p_bucket: 10, reason, statistics: {} });
-const abstain = (reason: string): ScoreResult => ({ verdict: "abstain", p_bucket: 0, reason, statistics: {} });
-
-/** Codes with which an engine refuses a request that it could not have answered either. */
-const REFUSALS = ["context_length_exceeded", "invalid_prompt", "unsupported_constraint"];
-
-/** A validator's own view, to be committed before it sees the executor's. */
-export interface PrefillResult {
-  /** Root of the own log-probabilities. */
-  values_hash: string;
-  /** They themselves, base64: windows of 32 positions coded as an artifact, of which a committee has one opened. */
-  windows: string[];
-  /** What sampling shows: it never reads the artifact. */
-  gated_margins: number;
-  positions: number;
-}
-
-export interface ScoringContext {
-  readonly engine: InferenceEngine;
-  readonly profile: Profile | undefined;
-  readonly prefills: Prefills;
-  /** Engines of the models that an unseeded profile names, in its order; none otherwise. */
-  readonly substitutes?: readonly InferenceEngine[];
-}
 
 /** First half of a blind check; where the verdict needs no artifact, that verdict. */
 export async function prefillAnswer(
@@ -82,7 +48,7 @@ export async function prefillAnswer(
   signal?: AbortSignal,
 ): Promise<PrefillResult | ScoreResult> {
   return guarded(async () => {
-    const parts = await lookAtAll(context, request, signal);
+    const parts = await withPooled(request, (each) => lookAt(context, each, signal));
     if ("verdict" in parts) return parts;
     const own = parts.flatMap(({ output, coding, entries }) =>
       entries.map((top, i) => artifactPosition(chosenOf(top, output.tokenIds[i]!), coding.k)),
@@ -108,7 +74,7 @@ export async function scoreAnswer(
   signal?: AbortSignal,
 ): Promise<ScoreResult> {
   return guarded(async () => {
-    const parts = await lookAtAll(context, request, signal);
+    const parts = await withPooled(request, (each) => lookAt(context, each, signal));
     if ("verdict" in parts) return parts;
     const inputs: ScoreInput[] = [];
     for (const part of parts) {
@@ -146,18 +112,6 @@ function inputOf(engine: InferenceEngine, part: Seen<ScoreRequest>): ScoreInput 
   };
 }
 
-/** What the engine refuses is no evidence either way. */
-async function guarded<T>(run: () => Promise<T>): Promise<T | ScoreResult> {
-  try {
-    return await run();
-  } catch (error) {
-    if (isKaratError(error, ...REFUSALS)) return abstain(error.code);
-    if (isRuleError(error, "invalid_request")) return abstain("unsupported_constraint");
-    if (isRuleError(error, "invalid_profile")) return abstain("profile_without_this_length");
-    throw error;
-  }
-}
-
 interface Seen<R extends PrefillRequest = PrefillRequest> {
   readonly request: R;
   readonly profile: Profile;
@@ -172,23 +126,6 @@ interface Seen<R extends PrefillRequest = PrefillRequest> {
   readonly substitutes: readonly (readonly (readonly TokenLogit[])[])[];
 }
 
-/** The output and those that are judged with it. What is impossible in one is so for all; pooled ones that say nothing are left out. */
-async function lookAtAll<R extends PrefillRequest & { readonly pooled: readonly R[] }>(
-  context: ScoringContext,
-  request: R,
-  signal: AbortSignal | undefined,
-): Promise<Seen<R>[] | ScoreResult> {
-  const first = await lookAt(context, request, signal);
-  if ("verdict" in first) return first;
-  const parts = [first];
-  for (const pooled of request.pooled) {
-    const part = await guarded(() => lookAt(context, pooled, signal));
-    if (!("verdict" in part)) parts.push(part);
-    else if (part.verdict === "fail") return part;
-  }
-  return parts;
-}
-
 /** All that can be seen without the artifact, or the verdict where that is enough. */
 async function lookAt<R extends PrefillRequest>(
   { engine, profile, prefills, substitutes = [] }: ScoringContext,
@@ -197,6 +134,7 @@ async function lookAt<R extends PrefillRequest>(
 ): Promise<Seen<R> | ScoreResult> {
   const { asked, delivered: output } = request;
   if ("malformed" in asked) return abstain(`malformed request: ${asked.malformed}`);
+  if ("texts" in asked) return abstain("embedding");
   if ("malformed" in output) return certainFail(`malformed_${output.malformed}`);
   const { prefixIds } = request;
   const rendered = await engine.render(asked.input);
@@ -272,7 +210,7 @@ function toldWith(engine: InferenceEngine, prefixIds: readonly number[], stop: r
 /** What no honest executor delivers, and is told without the model. */
 function whatIsWrong(
   { vocabulary }: InferenceEngine,
-  asked: Exclude<Asked, { malformed: string }>,
+  asked: AskedText,
   { tokenIds, finishReason, promptHash: claimed, promptTokens, outputHash }: DeliveredOutput,
   { promptIds, prefixIds, told, maxTokens }: Behind,
 ): string | undefined {
