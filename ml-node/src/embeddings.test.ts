@@ -110,7 +110,7 @@ describe("the OpenAI surface", () => {
 
   it("refuses what is not offered", async () => {
     const refused: [Line, string][] = [
-      [{ dimensions: 64 }, "dimensions"],
+      [{ dimensions: DIMENSIONS + 1 }, "dimensions"],
       [{ encoding_format: "int8" }, "encoding_format"],
       [{ stream: true }, "stream"],
       [{ input: [[1, 2]] }, "input"],

@@ -164,6 +164,8 @@ describe("the openai package (the cases of its own API tests)", () => {
     expect(full.data.map(({ embedding }) => embedding.length)).toEqual([DIMENSIONS, DIMENSIONS]);
     const same = full.data[0]!.embedding.reduce((sum, each, i) => sum + each * answer.data[0]!.embedding[i]!, 0);
     expect(same).toBeGreaterThan(0.999);
+    const short = await client.embeddings.create({ input, model: MODEL, dimensions: 1, encoding_format: "float" });
+    expect(Math.abs(short.data[0]!.embedding[0]!)).toBe(1);
     await notFound(client.embeddings.create({ input, model: "text-embedding-3-small" }));
   });
 

@@ -131,7 +131,7 @@ describe("a request for embeddings is refused", () => {
     ["without input", { input: [] }, "input"],
     ["with an empty text", { input: ["a", ""] }, "input"],
     ["with token ids", { input: [[1, 2]] }, "input"],
-    ["with other dimensions than the model's", { dimensions: 4 }, "dimensions"],
+    ["with more dimensions than the model's", { dimensions: TEST_DIMENSIONS + 1 }, "dimensions"],
     ["as a stream", { stream: true }, "stream"],
     ["in an encoding that there is not", { encoding_format: "int8" }, "encoding_format"],
   ])("%s", async (_name, fields, param) => {

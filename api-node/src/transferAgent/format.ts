@@ -19,7 +19,7 @@ import {
   usageOf,
   wholeResponse,
 } from "@karat/common/openai";
-import { AnswerReader, readAnswer, vectorBytes } from "@karat/rules";
+import { AnswerReader, readAnswer, shortened, vectorBytes } from "@karat/rules";
 import type { TokenLine } from "../executor/protocol.ts";
 import type { ClientRequest } from "./clientRequest.ts";
 import type { Answered } from "./dispatch.ts";
@@ -173,9 +173,13 @@ function embeddingsFormat({ sanitized, vectors }: ClientRequest): AnswerFormat {
     token: nothing,
     closing: nothing,
     failure,
-    whole: (answer, _tokens, karat) => {
-      const shown = (answer.vectors ?? []).map(vectorBytes);
-      return { ...embeddingList(sanitized.model, shown, vectors?.encoding ?? "float", usage(answer)), karat };
+    whole: ({ vectors: own = [], ...answer }, _tokens, karat) => {
+      const { encoding = "float", dimensions } = vectors ?? {};
+      const shown = own.map((vector) => vectorBytes(dimensions === undefined ? vector : shortened(vector, dimensions)));
+      const list = embeddingList(sanitized.model, shown, encoding, usage(answer));
+      // What the executor signed is whole: a client that is shown less of it can compare all the same.
+      const signed = dimensions === undefined ? {} : { vectors: answer.end.artifact };
+      return { ...list, karat: { ...karat, ...signed } };
     },
   };
 }

@@ -118,7 +118,8 @@ export class TransferAgent {
   async #once(exchange: Exchange, idempotencyKey: string | string[] | undefined): Promise<WholeAnswer> {
     if (typeof idempotencyKey !== "string") return await this.#whole(exchange);
     const { request, key } = exchange;
-    const body = [request.kind, ...(request.vectors ? [request.vectors.encoding] : []), toHex(request.hash)].join("/");
+    const { encoding = "", dimensions = "" } = request.vectors ?? {};
+    const body = [request.kind, encoding, dimensions, toHex(request.hash)].join("/");
     const identity = { client: key.address, key: idempotencyKey, body };
     for (;;) {
       try {

@@ -1,6 +1,6 @@
 /** The fetch of @karat/client with embeddings: the vectors that a client is shown are those whose root the executor has signed. */
 import { toBase64 } from "@karat/common";
-import { vectorBytes } from "@karat/rules";
+import { encodeVectors, shortened, vectorBytes } from "@karat/rules";
 import type OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { vectorOf } from "../testing/fakeMlNode.ts";
@@ -33,6 +33,15 @@ describe("honest vectors pass", () => {
     expect((await ask(sdk, { input: "one" })).data).toHaveLength(1);
   });
 
+  test.each([1, 3, 8])("the first %i of their components", async (dimensions) => {
+    const me = await network.join();
+    const sdk = verifiedClient(network, me);
+    const { data } = await ask(sdk, { encoding_format: "float", dimensions });
+    expect(data.map(({ embedding }) => embedding)).toEqual(
+      input.map((text) => [...shortened(vectorOf(text), dimensions)]),
+    );
+  });
+
   test("of a model by another name only where the client knows that name", async () => {
     const alias = "text-embedding-3-small";
     const me = await network.join({}, { aliases: new Map([[alias, TEST_MODEL]]) });
@@ -46,7 +55,7 @@ describe("honest vectors pass", () => {
     const me = await network.join();
     const sdk = verifiedClient(network, me);
     await expect(ask(sdk, { model: "other" })).rejects.toMatchObject({ status: 404, code: "model_not_found" });
-    await expect(ask(sdk, { dimensions: 4 })).rejects.toMatchObject({ status: 400, param: "dimensions" });
+    await expect(ask(sdk, { dimensions: 9 })).rejects.toMatchObject({ status: 400, param: "dimensions" });
     const unsent = verifiedClient(network, me, { fetch: () => Promise.reject(new Error("was sent")) });
     await expect(ask(unsent, { input: [[1, 2]] })).rejects.toMatchObject({ status: 400, param: "input" });
   });
@@ -128,6 +137,29 @@ describe.each(ENCODINGS)("vectors that were changed on their way do not reach th
     const other = ENCODINGS.find((each) => each !== encoding);
     expect(await failure({ encoding_format: other })).toEqual(["receipt_mismatch", "embedding"]);
   });
+});
+
+test.each<[string, (answer: Answer) => void, string]>([
+  ["first components of other vectors", ({ data }) => Object.assign(data[0]!, { embedding: [1, 0] }), "embedding"],
+  ["more of them", ({ data }) => (data[0]!.embedding as number[]).push(0), "embedding"],
+  ["of vectors that nobody signed", ({ data, karat }) => Object.assign(karat, forged(data)), "embedding"],
+  ["of no vectors", ({ karat }) => Object.assign(karat, { vectors: undefined }), "vectors"],
+  ["of something else", ({ karat }) => Object.assign(karat, { vectors: 7 }), "vectors"],
+])("%s", async (_name, change, field) => {
+  const me = await network.join();
+  const changed = through((body) => {
+    const answer = JSON.parse(body) as Answer;
+    change(answer);
+    return JSON.stringify(answer);
+  });
+  const sdk = verifiedClient(network, me, { fetch: changed });
+  const failure = await failureOf(ask(sdk, { encoding_format: "float", dimensions: 2 }));
+  expect(failure).toEqual(["receipt_mismatch", field]);
+});
+
+/** Others whose first components are the same. */
+const forged = (data: Answer["data"]) => ({
+  vectors: toBase64(encodeVectors(data.map(({ embedding }) => Float32Array.from([...(embedding as number[]), 0])))),
 });
 
 test("numbers that read back as the same vector, and are others, were shown to the client", async () => {

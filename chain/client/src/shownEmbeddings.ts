@@ -1,7 +1,7 @@
 import { fromBase64, toBase64, toHex } from "@karat/common";
 import type { EmbeddingFormat } from "@karat/common/openai";
 import type { sign } from "@karat/proto";
-import { encodeVectors, vectorBytes, vectorsRoot } from "@karat/rules";
+import { decodeVectors, encodeVectors, shortened, vectorBytes, vectorsRoot } from "@karat/rules";
 import { mismatch } from "./delivery.ts";
 import type { Shown, ShownUsage } from "./shownAnswer.ts";
 
@@ -9,6 +9,7 @@ import type { Shown, ShownUsage } from "./shownAnswer.ts";
 export interface EmbeddingsObject {
   readonly data?: readonly { readonly index?: number; readonly embedding?: unknown }[];
   readonly usage?: { readonly prompt_tokens: number; readonly total_tokens: number };
+  /** Where `dimensions` were asked for, its `vectors` are the whole ones that the executor has signed. */
   readonly karat?: unknown;
 }
 
@@ -17,7 +18,7 @@ export interface EmbeddingsObject {
  * encoding that it asked for, with the root that the executor has signed.
  */
 export class ShownEmbeddings implements Shown<never, EmbeddingsObject> {
-  readonly #encoding: EmbeddingFormat["encoding"];
+  readonly #format: EmbeddingFormat;
   readonly #inputs: number;
   #vectors: readonly Float32Array[] = [];
   /** The signed root stands for the vectors: the text beside them is none. */
@@ -28,8 +29,8 @@ export class ShownEmbeddings implements Shown<never, EmbeddingsObject> {
   usage: ShownUsage | undefined;
   karat: unknown;
 
-  constructor(encoding: EmbeddingFormat["encoding"], inputs: number) {
-    this.#encoding = encoding;
+  constructor(format: EmbeddingFormat, inputs: number) {
+    this.#format = format;
     this.#inputs = inputs;
   }
 
@@ -37,7 +38,7 @@ export class ShownEmbeddings implements Shown<never, EmbeddingsObject> {
     if (data.length !== this.#inputs) throw mismatch("embedding");
     this.#vectors = data.map(({ index, embedding }, i) => {
       if (index !== i) throw mismatch("embedding");
-      return this.#encoding === "float" ? fromNumbers(embedding) : fromBytes(embedding);
+      return this.#format.encoding === "float" ? fromNumbers(embedding) : fromBytes(embedding);
     });
     const completion = (usage?.total_tokens ?? 0) - (usage?.prompt_tokens ?? 0);
     this.usage = usage && { prompt_tokens: usage.prompt_tokens, completion_tokens: completion };
@@ -54,11 +55,31 @@ export class ShownEmbeddings implements Shown<never, EmbeddingsObject> {
 
   /** Throws unless the executor's response, which is verified already, is about these vectors. */
   requireSigned({ inferenceId, promptHash, artifactRoot }: sign.ResponseReceipt): void {
-    const dimensions = this.#vectors[0]?.length ?? 0;
-    const artifact = encodeVectors(this.#vectors);
-    const root = vectorsRoot({ inferenceId, promptHash, dimensions, artifact });
-    const even = this.#vectors.every(({ length }) => length === dimensions);
+    const whole = this.#format.dimensions === undefined ? this.#vectors : this.#wholeVectors();
+    const dimensions = whole[0]?.length ?? 0;
+    const root = vectorsRoot({ inferenceId, promptHash, dimensions, artifact: encodeVectors(whole) });
+    const even = whole.every(({ length }) => length === dimensions);
     if (!even || toHex(root) !== toHex(artifactRoot)) throw mismatch("embedding");
+  }
+
+  /** What those are the first components of, as many as were asked for. */
+  #wholeVectors(): readonly Float32Array[] {
+    const { vectors: listed } = this.karat as { vectors?: unknown };
+    const bytes = typeof listed === "string" ? fromBase64(listed) : new Uint8Array();
+    const whole = decoded(bytes, this.#inputs);
+    const wanted = this.#format.dimensions ?? 0;
+    const isFirst = (vector: Float32Array, i: number): boolean =>
+      toBase64(vectorBytes(vector)) === toBase64(vectorBytes(shortened(whole[i]!, wanted)));
+    if (!this.#vectors.every(isFirst)) throw mismatch("embedding");
+    return whole;
+  }
+}
+
+function decoded(bytes: Uint8Array, count: number): Float32Array[] {
+  try {
+    return decodeVectors(bytes, { count, dimensions: Math.floor((bytes.length - 1) / (4 * count)) });
+  } catch (error) {
+    throw mismatch("vectors", error);
   }
 }
 

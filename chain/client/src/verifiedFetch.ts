@@ -73,7 +73,7 @@ export function verifiedFetch(options: VerifiedFetchOptions): typeof fetch {
     if (isStream !== asked.stream) throw mismatch("stream");
     const body = isStream ? response.body! : await response.text();
     if (asked.vectors) {
-      const shown = new ShownEmbeddings(asked.vectors.encoding, asked.sanitized.input?.length ?? 0);
+      const shown = new ShownEmbeddings(asked.vectors, asked.sanitized.input?.length ?? 0);
       const signed = async (): Promise<void> => shown.requireSigned(await verifyShown(options, asked.sanitized, shown));
       return await checked(response, body, shown, signed);
     }

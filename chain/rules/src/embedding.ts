@@ -59,6 +59,13 @@ export function unitVector(components: readonly number[] | Float32Array): Float3
   return Float32Array.from(components, (component) => Math.fround(component / length) + 0);
 }
 
+/** The first components of a vector as a direction of its own, as `dimensions` asks for them; all zero where they have none. */
+export function shortened(vector: Float32Array, dimensions: number): Float32Array {
+  if (dimensions >= vector.length) return vector;
+  const first = vector.slice(0, dimensions);
+  return first.every((component) => component === 0) ? first : unitVector(first);
+}
+
 export interface VectorsCommitment {
   readonly inferenceId: Uint8Array;
   /** SHA-256 of the token ids of all inputs, one behind the other. */

@@ -54,6 +54,7 @@ export {
   EMBEDDING_LIMITS,
   encodeVectors,
   SKETCH_CODING,
+  shortened,
   sketchOf,
   unitVector,
   type VectorsCommitment,

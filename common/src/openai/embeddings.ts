@@ -5,7 +5,7 @@ import { KaratError } from "../errors.ts";
 export interface EmbeddingFormat {
   /** base64: of the components as float32, little-endian. */
   encoding: "float" | "base64";
-  /** Undefined: as many as the model's vectors have. */
+  /** Undefined: as many as the model's vectors have. Fewer: their first ones, as directions of their own. */
   dimensions: number | undefined;
 }
 
@@ -19,9 +19,9 @@ export function embeddingFormat(body: Readonly<Record<string, unknown>>): Embedd
   throw refuse("dimensions", "must be a positive integer");
 }
 
-/** Throws `invalid_request` for another number of dimensions than the model's own: a vector that was cut short could not be checked. */
+/** Throws `invalid_request` for more dimensions than the model's own. */
 export function requireDimensions(wanted: number | undefined, own: number): void {
-  if (wanted !== undefined && wanted !== own) throw refuse("dimensions", `this model's vectors have ${own}`);
+  if (wanted !== undefined && wanted > own) throw refuse("dimensions", `this model's vectors have ${own}`);
 }
 
 export interface EmbeddingList {

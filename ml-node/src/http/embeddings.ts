@@ -1,7 +1,7 @@
 /** Vectors of texts: POST /karat/v1/generate with `input` (`start`, then `end` or `error`; no tokens), and POST /v1/embeddings. */
 import { toBase64, toHex } from "@karat/common";
 import { embeddingFormat, embeddingList, openAiError, requireDimensions } from "@karat/common/openai";
-import { sanitizeEmbedding, sha256, vectorBytes } from "@karat/rules";
+import { sanitizeEmbedding, sha256, shortened, vectorBytes } from "@karat/rules";
 import type { Request, Response } from "express";
 import { promptHash } from "../service/artifact.ts";
 import { dimensionsOf, embedding, vectorArtifact } from "../service/embedding.ts";
@@ -73,6 +73,7 @@ export async function embeddings(context: NodeContext, request: Request, respons
     const { promptIds, vectors } = event;
     meter.embedded(promptIds.length, vectors.length);
     const usage = { prompt_tokens: promptIds.length, total_tokens: promptIds.length };
-    response.json(embeddingList(model, vectors.map(vectorBytes), encoding, usage));
+    const shown = dimensions === undefined ? vectors : vectors.map((vector) => shortened(vector, dimensions));
+    response.json(embeddingList(model, shown.map(vectorBytes), encoding, usage));
   }
 }
