@@ -3,7 +3,7 @@ import { fromBase64, sha256, toBase64, toHex } from "@karat/common";
 import { inference, sign } from "@karat/proto";
 import { decodeVectors, encodeVectors, requestHash, sanitizeEmbedding } from "@karat/rules";
 import OpenAI from "openai";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type EmbeddingEnd, type MlScript, vectorOf } from "../testing/fakeMlNode.ts";
 import { TEST_DIMENSIONS, TEST_MODEL } from "../testing/fakeView.ts";
 import { TestNetwork, type TestParticipant } from "../testing/testNetwork.ts";
@@ -245,9 +245,33 @@ describe("an executor that gives no vectors that hold is passed over, and the ne
     expect(inference.StartRecord.decode(start.record).skips).toHaveLength(1);
   });
 
+  test("ends while its model embeds", async () => {
+    const me = await network.join();
+    const bad = await network.join({ hangAfter: 0 });
+    const begun = async (): Promise<void> => vi.waitFor(() => expect(bad.ml.begun).toBe(1));
+    for (let tries = 0; bad.ml.begun === 0 && tries < 100; tries++) {
+      const asking = ask(me);
+      await Promise.race([asking, begun()]);
+      if (bad.ml.begun > 0) await bad.node.close();
+      expect(receiptOf(await asking).executor).toBe(me.identity.operator);
+    }
+    expect(bad.ml.begun).toBe(1);
+  });
+
   test("and where nobody else is, the client is told so", async () => {
     const me = await network.join({ embed: (texts) => texts.slice(1).map(vectorOf) });
     await expect(ask(me)).rejects.toMatchObject({ status: 503, code: "no_executor" });
     expect(me.records.some(({ kind }) => kind === "delivery")).toBe(false);
   });
+});
+
+test("a client that leaves before it has its vectors has none, and is charged for none", async () => {
+  const me = await network.join({ hangAfter: 0 });
+  const leave = new AbortController();
+  const asking = sdk(me).embeddings.create({ model: TEST_MODEL, input }, { signal: leave.signal });
+  await vi.waitFor(() => expect(me.ml.begun).toBe(1));
+  leave.abort();
+  await expect(asking).rejects.toThrow("aborted");
+  await vi.waitFor(() => expect(me.ml.cancelled).toBe(1));
+  expect(me.records).toEqual([]);
 });
