@@ -1,4 +1,4 @@
-/** Clients: plain and streamed requests, so many at once, each with what became of it. */
+/** Clients: plain and streamed requests and embeddings, so many at once, each with what became of it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
 import { midStream, type Parts } from "../e2e/midStream.ts";
@@ -80,6 +80,7 @@ export class Load {
 
   async #ask(index: number): Promise<Outcome> {
     const streamed = this.#random.percent(50);
+    const embeds = !streamed && this.#random.percent(20);
     const body = {
       model: this.#options.model,
       messages: [{ role: "user" as const, content: `What does os.rename() do? (${index})` }],
@@ -114,6 +115,13 @@ export class Load {
           see(chunk);
         }
         return reason ? outcome("answered", "ok") : outcome("failed", "no_finish_reason");
+      }
+      if (embeds) {
+        const { model } = this.#options;
+        const input = [`What does os.rename() do? (${index})`, "And os.replace()?"];
+        const { data, response } = await this.#openai.embeddings.create({ model, input }).withResponse();
+        headers = response.headers;
+        return data.data.length === input.length ? outcome("answered", "ok") : outcome("failed", "too_few_vectors");
       }
       const { data, response } = await this.#openai.chat.completions.create(body).withResponse();
       headers = response.headers;
