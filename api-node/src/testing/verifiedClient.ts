@@ -28,7 +28,7 @@ export async function failureOf(call: Promise<unknown>): Promise<unknown> {
     () => undefined,
     (reason) => reason,
   );
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const cause = error instanceof OpenAI.APIConnectionError ? error.cause : error;
   const { code, data } = cause as { code?: string; data?: { field?: string } };
   return data?.field === undefined ? code : [code, data.field];
 }

@@ -122,6 +122,18 @@ describe("what was changed on its way does not reach the client", () => {
       (body) => body.replace(/"transfer_agent":"karat1../, '"transfer_agent":"karat1zz'),
       ["receipt_mismatch", "transfer_agent"],
     ],
+    ...["7", "[null,null]", '[{},{"attempt":"1"}]', '[{},{"attempt":1,"behind_tokens":-1}]'].map(
+      (parts): [string, (body: string) => string, unknown] => [
+        `${parts} as its parts`,
+        (body) => body.replaceAll('"karat":{', `"karat":{"parts":${parts},`),
+        ["receipt_mismatch", "parts"],
+      ],
+    ),
+    [
+      "a number as the text that was signed",
+      (body) => body.replaceAll('"karat":{', '"karat":{"text":7,'),
+      ["receipt_mismatch", "text"],
+    ],
   ];
   test.each(lies)("%s", async (_name, change, failure) => {
     const me = await network.join();
@@ -244,6 +256,16 @@ describe("what was changed on its way does not reach the client", () => {
       body.replace('"role":"assistant"', `"role":"assistant","tool_calls":${JSON.stringify(calls)}`);
     const sdk = client(me, { fetch: through(change) });
     const failure = ["receipt_mismatch", "tool_calls"];
+    expect(await failureOf(sdk.chat.completions.create(question))).toEqual(failure);
+    expect(await failureOf(streamed(sdk))).toEqual(failure);
+  });
+
+  test("a number in the place of calls", async () => {
+    const me = await network.join();
+    const sdk = client(me, {
+      fetch: through((body) => body.replace('"role":"assistant"', '"role":"assistant","tool_calls":7')),
+    });
+    const failure = ["receipt_mismatch", "answer"];
     expect(await failureOf(sdk.chat.completions.create(question))).toEqual(failure);
     expect(await failureOf(streamed(sdk))).toEqual(failure);
   });

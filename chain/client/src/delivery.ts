@@ -33,13 +33,22 @@ export interface ListedPart {
   readonly prefix_hash: string;
 }
 
-/** The parts behind the first, as the field `karat.parts` of an answer lists all of them; without it, one executor gave the whole answer. */
-export const receivedParts = (listed: readonly ListedPart[] = []): ReceivedPart[] =>
-  listed.slice(1).map(({ attempt, behind_tokens: tokens, behind_bytes: behindBytes, prefix_hash: hash }) => ({
-    attempt,
-    prefix: { tokens, hash: fromHex(hash) },
-    behindBytes,
-  }));
+/**
+ * The parts behind the first, as the field `karat.parts` of an answer lists all of them; without it, one executor gave the whole answer.
+ * Throws KaratError `receipt_mismatch` {parts} for anything else.
+ */
+export function receivedParts(listed: unknown = []): ReceivedPart[] {
+  if (!Array.isArray(listed)) throw mismatch("parts");
+  return listed.slice(1).map((part: Partial<ListedPart> | null) => {
+    const { attempt, behind_tokens: tokens, behind_bytes: behindBytes, prefix_hash: hash } = part ?? {};
+    if (!isCount(attempt) || !isCount(tokens) || !isCount(behindBytes)) throw mismatch("parts");
+    if (typeof hash !== "string" || !/^[0-9a-f]{64}$/.test(hash)) throw mismatch("parts");
+    return { attempt, prefix: { tokens, hash: fromHex(hash) }, behindBytes };
+  });
+}
+
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffffffff;
 
 export const mismatch = (field: string, cause?: unknown): KaratError =>
   new KaratError("receipt_mismatch", `The receipt does not fit this request and answer: ${field}.`, { field }, cause);

@@ -2,7 +2,7 @@ import { fromBase64, isKaratError, KaratError, toHex, utf8 } from "@karat/common
 import { openAiError } from "@karat/common/openai";
 import { sign } from "@karat/proto";
 import { isRuleError, readAnswer, requestHash, type SanitizedRequest } from "@karat/rules";
-import { type ListedPart, mismatch, receivedParts, verifyDelivery } from "./delivery.ts";
+import { mismatch, receivedParts, verifyDelivery } from "./delivery.ts";
 import { EventReader, eventText } from "./eventStream.ts";
 import { type InferenceRequest, parseRequest, type RequestKind, readRequest } from "./inferenceRequest.ts";
 import { verifyResponse } from "./response.ts";
@@ -29,7 +29,7 @@ interface Receipt {
   readonly signature: string;
   readonly response: string;
   readonly response_signature: string;
-  readonly parts?: readonly ListedPart[];
+  readonly parts?: unknown;
   /** With functions to call: the answer as the model wrote it. */
   readonly text?: string;
 }
@@ -106,7 +106,7 @@ async function checked<Event extends object, Whole extends object>(
   if (typeof body !== "string") {
     return new Response(body.pipeThrough(checkedEvents(shown, verify)), { status, statusText, headers });
   }
-  shown.addWhole(parsed<Whole>(body));
+  readable(() => shown.addWhole(parsed<Whole>(body)));
   await verify(shown);
   return new Response(body, { status, statusText, headers });
 }
@@ -130,7 +130,7 @@ function checkedEvents<Event extends object>(
         if (event.data === "[DONE]") requireOver();
         else {
           if (verified || shown.failed) throw mismatch("events");
-          shown.add(parsed<Event>(event.data), event.name);
+          readable(() => shown.add(parsed<Event>(event.data), event.name));
           if (shown.karat !== undefined) {
             await verify(shown);
             verified = true;
@@ -203,10 +203,20 @@ const SIGNED = [
 function receiptOf(karat: unknown): Receipt {
   const receipt = (karat ?? {}) as Receipt;
   if (SIGNED.some((field) => typeof receipt[field] !== "string")) throw missing();
+  if (typeof (receipt.text ?? "") !== "string") throw mismatch("text");
   return receipt;
 }
 
 /** What a node sent; whether it is what it should be is seen by comparing. */
+/** Fields of other types than the API has. */
+function readable(read: () => void): void {
+  try {
+    read();
+  } catch (error) {
+    throw error instanceof TypeError ? mismatch("answer", error) : error;
+  }
+}
+
 function parsed<T extends object>(text: string): T {
   try {
     const value: unknown = JSON.parse(text);
