@@ -30,7 +30,7 @@ describe("attacks on the model", () => {
   );
 });
 
-describe("cheats that are no answers", () => {
+describe("cheats that are no texts", () => {
   test.each(RATE_ATTACKS.map((attack) => [`${attack.id} ${attack.name}: ${attack.counted}`, attack] as const))(
     "%s",
     async (_, { id, name, counted, honest = false, promise, factor = 1, run }) => {

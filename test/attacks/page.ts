@@ -40,9 +40,9 @@ ${cheats.map(rowOf).join("\n")}
 |---|---|---|---|---|
 ${honest.map(({ id, name, tokens, runs: n, failed }) => `| ${id} | ${name} | ${tokens ?? "–"} | ${n} | ${rate(failed, n)} |`).join("\n")}
 
-## Cheats that are no answers
+## Cheats that are no texts
 
-Written by \`node test/attacks/ratesMain.ts\`: on the chain's modules (A13, A18) and on the real engine (values of validators, A24), with 95 % Wilson intervals.
+Written by \`node test/attacks/ratesMain.ts\`: on the chain's modules (A13, A18) and on the real engine (values of validators, A24, embeddings), with 95 % Wilson intervals.
 
 | | who | trials | of them | | promise |
 |---|---|---|---|---|---|

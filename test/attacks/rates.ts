@@ -1,4 +1,4 @@
-/** Attacks that are no answer of a model, A13, A18, A19, A24: trials and how many of them were found, stopped or without gain. */
+/** Attacks that are no text of a model, A13, A18, A19, A24, and those on embeddings: trials and how many of them were found, stopped or without gain. */
 import { verification } from "@karat/proto";
 import { domainHash, dutyDraw, valuesAgree, valuesWindows } from "@karat/rules";
 import { TestNetwork } from "../../chain/src/modules/testing/network.ts";
@@ -8,6 +8,7 @@ import { type WorkItem, workload } from "../../ml-node/src/calibrate/workload.ts
 import type { InferenceEngine } from "../../ml-node/src/engine/engine.ts";
 import { artifactPosition, codingOf } from "../../ml-node/src/service/artifact.ts";
 import { hidden } from "./brokenRequests.ts";
+import { EMBEDDING_ATTACKS } from "./embeddings.ts";
 import type { Lab } from "./lab.ts";
 
 const { CheckStatus: Status, Verdict } = verification;
@@ -210,4 +211,5 @@ export const RATE_ATTACKS: readonly RateAttack[] = [
     promise: 1,
     run: hidden,
   },
+  ...EMBEDDING_ATTACKS,
 ];

@@ -1,5 +1,5 @@
 /**
- * `node test/attacks/ratesMain.ts [--runs 60] [--out docs]`: the attacks that are no answer of a model, on the chain's modules and the real engine. Writes
+ * `node test/attacks/ratesMain.ts [--runs 60] [--out docs]`: the attacks that are no text of a model, on the chain's modules and the real engine. Writes
  * verification/rates.json and the page. Exit code 1 when a promise is not kept.
  */
 import { parseArgs } from "node:util";

@@ -10,7 +10,7 @@ import type { Setting } from "./runs.ts";
 import type { Laboratory } from "./settings.ts";
 
 /** Texts by which a setting is known to give the same bits on both sides: then it is no axis of noise, and not sampled. */
-const PILOT = 12;
+export const PILOT = 12;
 /** Digits of a distance: more are noise of their own. */
 const DIGITS = 4;
 const FOUND_COUNTS = [1, 4, 16] as const;

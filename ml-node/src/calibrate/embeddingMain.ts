@@ -7,7 +7,7 @@ import { isKaratError, messageOf } from "@karat/common";
 import { createLlamaEngine } from "../engine/llama/llamaEngine.ts";
 import { loadProfile } from "../service/profile.ts";
 import { CONFIDENCE } from "./bound.ts";
-import { calibrateEmbedding, type FoundSubstitute, measureSubstitute } from "./embedding.ts";
+import { calibrateEmbedding, type FoundSubstitute, measureSubstitute, PILOT } from "./embedding.ts";
 import { openLaboratory } from "./settings.ts";
 import { power } from "./statement.ts";
 
@@ -80,7 +80,7 @@ components between honest executor and validator. ${fails} of ${runs} held-out a
 (Clopper–Pearson, ${CONFIDENCE * 100} %) is **${power(bound)}**. The held-out texts follow from the SHA-256 of the finished part, and were tried once.
 
 Median ${power(distances[distances.length >> 1]!)}, 99 % ${power(distances[Math.floor(0.99 * distances.length)]!)}, largest ${power(distances.at(-1)!)}. Two threads give the bits of one. Settings without distances gave the same bits
-on both sides for all texts of a pilot, and are not sampled: they would only make the others look rarer.
+on both sides for the ${PILOT} texts of a pilot, and are not sampled: they would only make the others look rarer.
 
 | setting | distances | largest | held out | failed |
 |---|---|---|---|---|

@@ -27,8 +27,10 @@ export function statementOf(profile: Profile, heldOut: readonly Row[], terms: St
   const { runs, fails } = profile.heldOut;
   const bound = upperBound(fails, runs);
   const certified = bound <= terms.claim;
+  // Which is measured apart, and may be added later.
+  const { embedding: _, ...measured } = profile;
   const digest = createHash("sha256")
-    .update(`${JSON.stringify(profile)}\n`)
+    .update(`${JSON.stringify(measured)}\n`)
     .digest("hex");
   const bySetting = Map.groupBy(heldOut, ({ setting }) => setting);
   const names = [...new Set([...profile.settings.map(({ name }) => name), ...bySetting.keys()])];
@@ -53,7 +55,7 @@ export function statementOf(profile: Profile, heldOut: readonly Row[], terms: St
   const outside = [...profile.excluded, ...terms.missing].map(({ what, reason }) => `- ${what}: ${reason}.`);
   const text = `# Calibration of ${profile.model}
 
-Written by \`ml-node/src/calibrate/main.ts\` on ${new Date().toISOString().slice(0, 10)} with the profile of the same name (version ${profile.version}, SHA-256 \`${digest}\`).
+Written by \`ml-node/src/calibrate/main.ts\` on ${new Date().toISOString().slice(0, 10)} with the profile of the same name (version ${profile.version}, SHA-256 without its part on embeddings \`${digest}\`).
 
 **${certified ? "Certified" : "Not certified"}: false positives ≤ ${power(terms.claim)}.** ${fails} of ${runs} held-out honest runs failed at α = ${power(profile.alphaFail)}; the exact upper bound
 (Clopper–Pearson, ${CONFIDENCE * 100} %) is **${power(bound)}**${certified ? "" : `: a claim of ${power(terms.claim)} needs ${runsFor(terms.claim)} runs without a failure`}.
