@@ -49,11 +49,11 @@ const failing =
     return fails;
   };
 
-const row = (id: string, who: string, size: number, executor: Executor): RateAttack => ({
+const row = (id: string, who: string, size: number, executor: Executor, promise?: number): RateAttack => ({
   id,
   name: `embeddings of ${size} texts: ${who}`,
   counted: "failed",
-  promise: 0.95,
+  ...(promise !== undefined && { promise }),
   run: failing(size, executor),
 });
 
@@ -63,21 +63,25 @@ export const EMBEDDING_ATTACKS: readonly RateAttack[] = [
     "run by 8 bits",
     4,
     by((lab) => lab.q8),
+    0.95,
   ),
   row(
     "A1",
     "run by 4 bits",
     4,
     by((lab) => lab.q4),
+    0.95,
   ),
-  row("A2", "run by the mini model, in the declared size", 4, padded),
-  row("A9", "half of each left out", 4, halves),
+  row("A2", "run by the mini model, in the declared size", 4, padded, 0.95),
+  row("A9", "half of each left out", 4, halves, 0.95),
   row(
     "A11",
     "one of them run by 4 bits",
     16,
     oneOfThem((lab) => lab.q4),
+    0.95,
   ),
+  // The nearest substitute, in a sixteenth of the work.
   row(
     "A11",
     "one of them run by 8 bits",
@@ -89,6 +93,7 @@ export const EMBEDDING_ATTACKS: readonly RateAttack[] = [
     "one layer of five left out",
     4,
     by((lab) => lab.shallow),
+    0.95,
   ),
   {
     ...row(
@@ -96,8 +101,8 @@ export const EMBEDDING_ATTACKS: readonly RateAttack[] = [
       "honest, other kernels and batches than the validator",
       4,
       by((lab) => lab.noisy),
+      0,
     ),
     honest: true,
-    promise: 0,
   },
 ];
