@@ -89,7 +89,7 @@ test("vectors of the weights in 8 bits convict their executor, and nobody honest
       if (executor === cheater.address) await watch(chain, id, isDecided, 120_000);
     }
   }
-  expect(await convictions(cheater.address)).toBe(1);
+  expect(await convictions(cheater.address)).toBeGreaterThan(0);
   const invalid = new Set<string>();
   for (const { id, executor } of asked) {
     const record = await chain.query.inference(fromHex(id));
