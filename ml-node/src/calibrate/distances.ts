@@ -7,6 +7,8 @@ import { randomFrom, type WorkItem, workload } from "./workload.ts";
 /** Share of the parts of some hundred tokens: noise grows with the context. */
 const LONG_TEXTS = 0.1;
 const MOST_PARTS = 3;
+/** Some 800 tokens: what the laboratory's contexts hold. */
+const MOST_CHARACTERS = 2_000;
 
 /** An endless supply; the same seed gives the same texts. */
 export function* texts(seed: number): Generator<string> {
@@ -14,7 +16,7 @@ export function* texts(seed: number): Generator<string> {
   const random = randomFrom(~seed);
   for (;;) {
     const parts = Array.from({ length: 1 + Math.floor(random() * MOST_PARTS) }, () => contentOf(items.next().value));
-    yield parts.join("\n");
+    yield parts.join("\n").slice(0, MOST_CHARACTERS);
   }
 }
 

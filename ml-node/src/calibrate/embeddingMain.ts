@@ -73,6 +73,14 @@ function statement(
   missing: readonly { what: string; reason: string }[],
 ): string {
   const { dimensions, distances } = profile.embedding!;
+  const rows = found.map(
+    ([name, one]) =>
+      `| ${name} | ${one.inputs} | ${one.runs} | ${one.detected} | ${power(one.smallest)} | ${power(one.median)} |`,
+  );
+  const heads = [
+    "| run by | inputs of an answer | answers | failed | smallest distance | median |",
+    "|---|---|---|---|---|---|",
+  ];
   return `# Embeddings of ${profile.model}
 
 Written by \`ml-node/src/calibrate/embeddingMain.ts\` on ${new Date().toISOString().slice(0, 10)}: \`embedding\` of the profile of the same name, ${distances.length} distances of one vector of ${dimensions}
@@ -85,11 +93,5 @@ on both sides for the ${PILOT} texts of a pilot, and are not sampled: they would
 | setting | distances | largest | held out | failed |
 |---|---|---|---|---|
 ${settings.map((row) => `| ${row.name} | ${row.distances} | ${row.distances === 0 ? "–" : power(row.largest)} | ${row.heldOut} | ${row.fails} |`).join("\n")}
-${missing.map(({ what, reason }) => `\nNot covered: ${what}: ${reason}.\n`).join("")}
-## Found
-
-| run by | inputs of an answer | answers | failed | smallest distance | median |
-|---|---|---|---|---|---|
-${found.map(([name, one]) => `| ${name} | ${one.inputs} | ${one.runs} | ${one.detected} | ${power(one.smallest)} | ${power(one.median)} |`).join("\n")}
-`;
+${missing.map(({ what, reason }) => `\nNot covered: ${what}: ${reason}.\n`).join("")}${rows.length === 0 ? "" : `\n## Found\n\n${[...heads, ...rows].join("\n")}\n`}`;
 }

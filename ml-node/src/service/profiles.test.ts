@@ -1,8 +1,9 @@
 /** Every model here can be declared: with its profile honest answers pass, and other weights passed off as it fail where the profile can tell. */
 import { toHex } from "@karat/common";
-import type { Profile } from "@karat/rules";
+import { type Profile, scoreEmbedding } from "@karat/rules";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { swap } from "../attack/attack.ts";
+import { embedBoth, texts } from "../calibrate/distances.ts";
 import { runWorkload } from "../calibrate/runs.ts";
 import { evidenceOf, judge } from "../calibrate/scores.ts";
 import { type WorkItem, workload } from "../calibrate/workload.ts";
@@ -22,7 +23,7 @@ const engines = new Map<Name, InferenceEngine>();
 const profiles = new Map<Name, Profile>();
 beforeAll(async () => {
   for (const name of NAMES) {
-    engines.set(name, await createLlamaEngine({ modelPath: `${models}${name}.gguf`, id: name, contextSize: 512 }));
+    engines.set(name, await createLlamaEngine({ modelPath: `${models}${name}.gguf`, id: name, contextSize: 1024 }));
     profiles.set(name, await loadProfile(`${models}profiles/${name}.json`));
   }
 }, LIMIT_MS);
@@ -42,6 +43,9 @@ function* items(): Generator<WorkItem> {
     yield { ...item, maxTokens: TOKENS, sampling: { ...item.sampling, ...open } };
   }
 }
+
+/** Honest vectors of 8 bits are as far apart as those of 16 bits are from them, and nobody gains by running more. */
+const isNear = (declared: Name, by: Name): boolean => declared === "karat-tiny-q8_0" && by === "karat-tiny-f16";
 
 /** How many of RUNS answers of `executor` fail where `declared` is declared. */
 async function failures(declared: Name, executor: (declared: InferenceEngine) => InferenceEngine): Promise<number> {
@@ -72,5 +76,22 @@ describe.each(NAMES)("%s, declared", (declared) => {
 
   test.each(NAMES.filter((name) => name !== declared))("run by %s fails", { timeout: LIMIT_MS }, async (other) => {
     expect(await failures(declared, (engine) => swap(engine, engines.get(other)!))).toBe(RUNS);
+  });
+
+  test("embedding honestly passes, embedding by another precision or size does not", {
+    timeout: LIMIT_MS,
+  }, async () => {
+    const [validator, profile] = [engines.get(declared)!, profiles.get(declared)!];
+    expect(profile.embedding?.dimensions).toBe(validator.info().embeddingDimensions);
+    for (const name of NAMES) {
+      const executor = engines.get(name)!;
+      // Vectors of another size fail by their bytes alone.
+      if (executor.info().embeddingDimensions !== validator.info().embeddingDimensions) continue;
+      const setting = { executor, validator, concurrency: 2 };
+      for await (const { recorded, own } of embedBoth(setting, texts(20_261_123), RUNS)) {
+        const { verdict } = scoreEmbedding(profile, [recorded], [own]);
+        if (!isNear(declared, name)) expect([name, verdict]).toEqual([name, name === declared ? "pass" : "fail"]);
+      }
+    }
   });
 });
