@@ -69,7 +69,11 @@ test("vectors are served, recorded, found valid by validators, and paid", async 
   const { ports } = network.plan.participants[1]!;
   const flags = ["--rpc", net.rpc, "--ml", url(ports.ml), "--api", url(ports.admin), "--json"];
   const { stdout } = await run(process.execPath, [VERIFY, ...flags, last]);
-  expect(JSON.parse(stdout)).toMatchObject({ inferenceId: last, verdict: "pass", tokens: 8 });
+  const found = JSON.parse(stdout) as { distances: number[] };
+  expect(found).toMatchObject({ inferenceId: last, verdict: "pass", tokens: 8 });
+  expect(found.distances).toHaveLength(8);
+  const forPeople = await run(process.execPath, [VERIFY, ...flags.slice(0, -1), last]);
+  expect(forPeople.stdout).toMatch(/largest honest one .*farthest of 8 vectors/s);
 });
 
 test("vectors of the weights in 8 bits convict their executor, and nobody honest", async () => {

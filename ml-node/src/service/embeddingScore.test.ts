@@ -162,6 +162,9 @@ describe("an embedding", () => {
     }
     const foreign = { ...profile, weightsSha256: "00".repeat(32) };
     expect((await scoreEmbeddingAnswer(contextOf(honest, foreign), sent)).reason).toBe("profile_of_other_weights");
+    const { embeddingDimensions: __, ...info } = honest.info();
+    const wordsOnly: InferenceEngine = { ...swap(honest, honest), info: () => info };
+    expect((await scoreEmbeddingAnswer(contextOf(wordsOnly), sent)).verdict).toBe("abstain");
     expect((await score({ ...sent, asked: { malformed: "input" } })).verdict).toBe("abstain");
     expect((await score({ ...sent, asked: { texts: Array(1_639).fill("a") } })).verdict).toBe("abstain");
     expect((await score({ ...sent, asked: { texts: ["word ".repeat(90_000)] } })).verdict).toBe("abstain");

@@ -44,7 +44,7 @@ function* items(): Generator<WorkItem> {
   }
 }
 
-/** Honest vectors of 8 bits are as far apart as those of 16 bits are from them, and nobody gains by running more. */
+/** Honest vectors of 8 bits are nearly as far apart as those of 16 bits are from them: not every single one fails, and nobody gains by running more. */
 const isNear = (declared: Name, by: Name): boolean => declared === "karat-tiny-q8_0" && by === "karat-tiny-f16";
 
 /** How many of RUNS answers of `executor` fail where `declared` is declared. */
