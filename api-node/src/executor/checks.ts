@@ -5,6 +5,7 @@ import {
   canonicalJson,
   compareBytes,
   cost,
+  EMBEDDING_LIMITS,
   hashOfCanonical,
   isRuleError,
   type SamplingParams,
@@ -78,12 +79,13 @@ export async function checkRequest(
 /** An embedding has one output token for each input, all of them in one piece. */
 function dimensionsFor(
   view: ChainView,
-  { model, maxOutputTokens }: sign.RequestAuthorization,
+  { model, maxInputTokens, maxOutputTokens }: sign.RequestAuthorization,
   input: readonly string[],
   prefix: readonly number[] | undefined,
 ): number {
   if (prefix) throw new KaratError("invalid_request", "prefix: an embedding is not continued", { param: "prefix" });
   if (maxOutputTokens !== input.length) throw refuse("max_output_tokens");
+  if (maxInputTokens > EMBEDDING_LIMITS.tokens) throw refuse("max_input_tokens");
   const declared = view.models().find(({ id }) => id === model);
   return embeddingDimensions(declared, model, input.length);
 }

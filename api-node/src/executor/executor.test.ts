@@ -286,6 +286,11 @@ describe("an executor refuses", () => {
       () => embedding({ maxOutputTokens: 3 }),
       "invalid_authorization",
     ],
+    [
+      "an embedding of more than can be checked in time",
+      () => embedding({ maxInputTokens: 65_537 }),
+      "invalid_authorization",
+    ],
     ["to go on with an embedding", () => behind(embedding(), [0]), "invalid_request"],
     [
       "an embedding of a model that gives none",

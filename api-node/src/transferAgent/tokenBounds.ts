@@ -1,4 +1,5 @@
 import { KaratError } from "@karat/common";
+import { EMBEDDING_LIMITS } from "@karat/rules";
 import type { TokenCount } from "../executor/mlNode.ts";
 import type { MlPool } from "../executor/mlPool.ts";
 import type { ClientRequest } from "./clientRequest.ts";
@@ -13,8 +14,6 @@ const TOKENS_PER_CALL = 96;
 const TOKENS_OF_INSTRUCTIONS = 256;
 /** What a tokeniser puts around a text that is embedded. */
 const TOKENS_PER_INPUT = 4;
-/** Of all texts of one request, as at OpenAI: an executor reads them without a word, and unpaid where it takes too long. */
-const MAX_EMBEDDED_TOKENS = 300_000;
 
 export interface TokenBounds {
   readonly maxInputTokens: number;
@@ -109,7 +108,7 @@ async function inputBounds(
 ): Promise<FoundBounds> {
   const bytes = input.map((text) => Buffer.byteLength(text) + TOKENS_PER_INPUT);
   const all = sum(bytes);
-  if (!exactly && all <= MAX_EMBEDDED_TOKENS && bytes.every((bound) => bound <= longest)) {
+  if (!exactly && all <= EMBEDDING_LIMITS.tokens && bytes.every((bound) => bound <= longest)) {
     return { bounds: { maxInputTokens: all, maxOutputTokens: input.length }, counted: false };
   }
   const exact = await count(input).catch(() => undefined);
@@ -119,11 +118,11 @@ async function inputBounds(
     const data = { prompt_tokens: tooLong, context_length: longest, param: "input" };
     throw new KaratError("context_length_exceeded", message, data);
   }
-  if (exact && exact.count > MAX_EMBEDDED_TOKENS) {
-    const message = `input: ${exact.count} tokens in all, where one request takes up to ${MAX_EMBEDDED_TOKENS}`;
+  if (exact && exact.count > EMBEDDING_LIMITS.tokens) {
+    const message = `input: ${exact.count} tokens in all, where one request takes up to ${EMBEDDING_LIMITS.tokens}`;
     throw new KaratError("invalid_request", message, { param: "input" });
   }
-  const shorter = Math.min(MAX_EMBEDDED_TOKENS, sum(bytes.map((bound) => Math.min(bound, longest))));
+  const shorter = Math.min(EMBEDDING_LIMITS.tokens, sum(bytes.map((bound) => Math.min(bound, longest))));
   const maxInputTokens = exact?.count ?? shorter;
   return { bounds: { maxInputTokens, maxOutputTokens: input.length }, counted: true };
 }

@@ -10,6 +10,11 @@ export const EMBEDDING_LIMITS = {
   dimensions: 8_192,
   /** Of all vectors of one answer together: 1 MiB. */
   components: 262_144,
+  /**
+   * Of all inputs of one request. A validator reads as much as the executor did, and has less time: whoever can answer a long prompt can do
+   * that much.
+   */
+  tokens: 65_536,
 } as const;
 
 /** Coding of the sketches that validators commit to. */
