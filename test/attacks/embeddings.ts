@@ -1,5 +1,5 @@
 /** Embeddings that are not the declared model's, by the rows of the attacks on answers; one is honest and must pass. */
-import { scoreEmbedding } from "@karat/rules";
+import { SKETCH_CODING, scoreEmbedding, sketchOf, valuesAgree, valuesWindows } from "@karat/rules";
 import { texts } from "../../ml-node/src/calibrate/distances.ts";
 import type { InferenceEngine } from "../../ml-node/src/engine/engine.ts";
 import { renderTexts } from "../../ml-node/src/service/embedding.ts";
@@ -10,6 +10,8 @@ import type { RateAttack } from "./rates.ts";
 type Executor = (lab: Lab, inputs: readonly (readonly number[])[]) => Promise<Float32Array[]>;
 
 const SEED = 20_261_122;
+/** Positions that a second look compares. */
+const WINDOW = 32;
 
 const by =
   (engineOf: (lab: Lab) => InferenceEngine): Executor =>
@@ -48,6 +50,31 @@ const failing =
     }
     return fails;
   };
+
+/** How many windows of sketches a second look finds apart, of a validator that scores with `engine` and one with the declared model. */
+const sketchesApart =
+  (engineOf: (lab: Lab) => InferenceEngine): RateAttack["run"] =>
+  async (count, lab) => {
+    const supply = texts(SEED + 1);
+    let apart = 0;
+    for (let i = 0; i < count; i++) {
+      const group = Array.from({ length: WINDOW }, () => supply.next().value as string);
+      const inputs = await renderTexts(lab.declared, group);
+      const [a, b] = [await lab.declared.embed({ inputs }), await engineOf(lab).embed({ inputs })].map(
+        (vectors) => valuesWindows(vectors.map(sketchOf), SKETCH_CODING)[0]!,
+      );
+      if (!valuesAgree(a!, b!, WINDOW)) apart++;
+    }
+    return apart;
+  };
+
+const looked = (who: string, engineOf: (lab: Lab) => InferenceEngine, promise?: number): RateAttack => ({
+  id: "A18",
+  name: `embeddings: ${who}`,
+  counted: "windows of sketches apart",
+  ...(promise !== undefined && { promise }),
+  run: sketchesApart(engineOf),
+});
 
 const row = (id: string, who: string, size: number, executor: Executor, promise?: number): RateAttack => ({
   id,
@@ -105,4 +132,8 @@ export const EMBEDDING_ATTACKS: readonly RateAttack[] = [
     ),
     honest: true,
   },
+  looked("a validator that scores with the mini model", (lab) => lab.mini, 0.95),
+  looked("a validator that scores with 4 bits", (lab) => lab.q4),
+  looked("a validator that scores with 8 bits", (lab) => lab.q8),
+  { ...looked("an honest validator on other kernels", (lab) => lab.noisy, 0), honest: true },
 ];
