@@ -1,5 +1,5 @@
 /** Views of outputs that were made for a blind check and are needed once more when the artifact opens: few, and not for long. */
-import { bytesToHex, sha256, u32, utf8 } from "@karat/rules";
+import { bytesToHex, sha256, tokensHash, utf8 } from "@karat/rules";
 import type { InferenceEngine, PositionLogprobs, ScoreJob } from "../engine/engine.ts";
 
 const MAX_POSITIONS = 16_384;
@@ -90,5 +90,6 @@ class Memory<T> {
   }
 }
 
-const keyOf = (engine: InferenceEngine, kind: unknown, numbers: readonly number[]): string =>
-  bytesToHex(sha256(utf8(JSON.stringify([engine.info().weightsSha256, kind ?? null])), ...numbers.map(u32)));
+/** Hashed in one piece: an embedding may have read hundreds of thousands of ids. */
+const keyOf = (engine: InferenceEngine, kind: unknown, ids: readonly number[]): string =>
+  bytesToHex(sha256(utf8(JSON.stringify([engine.info().weightsSha256, kind ?? null])), tokensHash(ids)));
