@@ -94,6 +94,13 @@ export const EMBEDDING_ATTACKS: readonly RateAttack[] = [
   ),
   row(
     "A1",
+    "run by 8 bits",
+    32,
+    by((lab) => lab.q8),
+    0.95,
+  ),
+  row(
+    "A1",
     "run by 4 bits",
     4,
     by((lab) => lab.q4),

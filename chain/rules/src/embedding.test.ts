@@ -130,6 +130,15 @@ describe("the score of an embedding", () => {
     expect(scoreEmbedding(profile, forged, own)).toMatchObject({ verdict: "fail", reason: "distance" });
   });
 
+  test.each([3, 20, 40])("fails %i vectors that are all a little too far, and passes when a few are", (count) => {
+    const some = own.slice(0, count);
+    const far = (each: Float32Array, i: number): Float32Array => nearly(each, 0.004, i);
+    const usual = { ...profile, alphaFail: 5e-3 };
+    expect(scoreEmbedding(usual, some.map(far), some)).toMatchObject({ verdict: "fail", reason: "distance" });
+    const rare = some.map((each, i) => (i % 20 === 0 ? nearly(each, 0.0015, i) : each));
+    expect(scoreEmbedding(usual, rare, some).verdict).toBe("pass");
+  });
+
   test("abstains where too few honest runs are known, or none", () => {
     const few = { ...profile, embedding: { dimensions: DIMENSIONS, distances: distances.slice(0, 50) } };
     expect(scoreEmbedding(few, own, own)).toMatchObject({ verdict: "abstain", reason: "uncalibrated" });
