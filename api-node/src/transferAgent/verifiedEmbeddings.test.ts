@@ -113,16 +113,20 @@ const lies: [string, (answer: Answer) => unknown, unknown][] = [
   ],
 ];
 
+/** What becomes of an honest answer that something on its way has changed. */
+async function failureWith(change: (answer: Answer) => void, more: object): Promise<unknown> {
+  const me = await network.join();
+  const changed = through((body) => {
+    const answer = JSON.parse(body) as Answer;
+    change(answer);
+    return JSON.stringify(answer);
+  });
+  return await failureOf(ask(verifiedClient(network, me, { fetch: changed }), more));
+}
+
 describe.each(ENCODINGS)("vectors that were changed on their way do not reach the client, as %s", (encoding) => {
   test.each(lies)("%s", async (_name, change, failure) => {
-    const me = await network.join();
-    const changed = through((body) => {
-      const answer = JSON.parse(body) as Answer;
-      change(answer);
-      return JSON.stringify(answer);
-    });
-    const sdk = verifiedClient(network, me, { fetch: changed });
-    expect(await failureOf(ask(sdk, { encoding_format: encoding }))).toEqual(failure);
+    expect(await failureWith(change, { encoding_format: encoding })).toEqual(failure);
   });
 
   test("those of other texts, and in the other encoding", async () => {
@@ -146,14 +150,7 @@ test.each<[string, (answer: Answer) => void, string]>([
   ["of no vectors", ({ karat }) => Object.assign(karat, { vectors: undefined }), "vectors"],
   ["of something else", ({ karat }) => Object.assign(karat, { vectors: 7 }), "vectors"],
 ])("%s", async (_name, change, field) => {
-  const me = await network.join();
-  const changed = through((body) => {
-    const answer = JSON.parse(body) as Answer;
-    change(answer);
-    return JSON.stringify(answer);
-  });
-  const sdk = verifiedClient(network, me, { fetch: changed });
-  const failure = await failureOf(ask(sdk, { encoding_format: "float", dimensions: 2 }));
+  const failure = await failureWith(change, { encoding_format: "float", dimensions: 2 });
   expect(failure).toEqual(["receipt_mismatch", field]);
 });
 
@@ -163,27 +160,19 @@ const forged = (data: Answer["data"]) => ({
 });
 
 test("numbers that read back as the same vector, and are others, were shown to the client", async () => {
-  const me = await network.join();
-  const changed = through((body) => {
-    const answer = JSON.parse(body) as { data: { embedding: number[] }[] };
-    answer.data[0]!.embedding[0]! *= 1 + 1e-12;
-    return JSON.stringify(answer);
-  });
-  const sdk = verifiedClient(network, me, { fetch: changed });
-  expect(await failureOf(ask(sdk, { encoding_format: "float" }))).toEqual(["receipt_mismatch", "embedding"]);
+  const change = ({ data }: Answer): void => {
+    (data[0]!.embedding as number[])[0]! *= 1 + 1e-12;
+  };
+  expect(await failureWith(change, { encoding_format: "float" })).toEqual(["receipt_mismatch", "embedding"]);
 });
 
 test("vectors of uneven lengths that are the same bytes together", async () => {
-  const me = await network.join();
-  const changed = through((body) => {
-    const answer = JSON.parse(body) as { data: { embedding: number[] }[] };
-    const [a, b, c] = answer.data.map(({ embedding }) => embedding);
-    answer.data[1]!.embedding = [...b!, ...c!].slice(0, 5);
-    answer.data[2]!.embedding = [...b!, ...c!].slice(5);
+  const change = ({ data }: Answer): void => {
+    const [a, b, c] = data.map(({ embedding }) => embedding as number[]);
+    data[1]!.embedding = [...b!, ...c!].slice(0, 5);
+    data[2]!.embedding = [...b!, ...c!].slice(5);
     expect(a).toHaveLength(8);
-    return JSON.stringify(answer);
-  });
-  const sdk = verifiedClient(network, me, { fetch: changed });
-  const failure = failureOf(ask(sdk, { encoding_format: "float", input: ["a", "b", "c"] }));
-  expect(await failure).toEqual(["receipt_mismatch", "embedding"]);
+  };
+  const failure = await failureWith(change, { encoding_format: "float", input: ["a", "b", "c"] });
+  expect(failure).toEqual(["receipt_mismatch", "embedding"]);
 });

@@ -4,7 +4,6 @@ import {
   bytesToHex,
   compareBytes,
   decodeVectors,
-  isRuleError,
   type Profile,
   SKETCH_CODING,
   scoreEmbedding,
@@ -23,6 +22,7 @@ import {
   certainFail,
   guarded,
   type PrefillResult,
+  readArtifact,
   type ScoreResult,
   type ScoringContext,
   withPooled,
@@ -119,19 +119,10 @@ function openVectors({ request, vectors }: Seen<ScoreRequest>): Float32Array[] |
   if ("malformed" in delivered) return certainFail(`malformed_${delivered.malformed}`);
   const { artifact, artifactRoot, promptHash: hash } = delivered;
   const dimensions = vectors[0]!.length;
-  const decoded = decode(artifact, vectors.length, dimensions);
+  const decoded = readArtifact(() => decodeVectors(artifact, { count: vectors.length, dimensions }));
   if (decoded === undefined) return certainFail("artifact");
   const root = vectorsRoot({ inferenceId, promptHash: hash, dimensions, artifact });
   return compareBytes(root, artifactRoot) === 0 ? decoded : certainFail("artifact_root");
-}
-
-function decode(artifact: Uint8Array, count: number, dimensions: number): Float32Array[] | undefined {
-  try {
-    return decodeVectors(artifact, { count, dimensions });
-  } catch (error) {
-    if (isRuleError(error, "invalid_artifact")) return undefined;
-    throw error;
-  }
 }
 
 function resultOf(profile: Profile, recorded: readonly Float32Array[], own: readonly Float32Array[]): ScoreResult {

@@ -10,7 +10,6 @@ import {
   gateOf,
   gumbelCheck,
   inspectPositions,
-  isRuleError,
   likelihoodScore,
   type Profile,
   type Score,
@@ -33,6 +32,7 @@ import {
   certainFail,
   guarded,
   type PrefillResult,
+  readArtifact,
   type ScoreResult,
   type ScoringContext,
   withPooled,
@@ -234,7 +234,8 @@ function openArtifact(
   { tokenIds, artifact: bytes, artifactRoot: committed, promptHash: hash }: Delivered,
   coding: ArtifactCoding,
 ): string | DecodedArtifact {
-  const artifact = decode(bytes, tokenIds.length, vocabulary.size);
+  const expected = { length: tokenIds.length, vocabularySize: vocabulary.size };
+  const artifact = readArtifact(() => decodeArtifact(bytes, expected));
   // A coarser step or fewer alternatives than the model's profile has would hide other weights.
   if (!artifact || artifact.step !== coding.step || artifact.k !== coding.k) return "artifact";
   const root = artifactRoot({
@@ -251,15 +252,6 @@ function openArtifact(
 function chosenOf(top: PositionLogprobs, id: number): RecordedPosition {
   const logprob = top.find((entry) => entry.id === id)?.logprob ?? Number.NEGATIVE_INFINITY;
   return { id, logprob, top };
-}
-
-function decode(bytes: Uint8Array, length: number, vocabularySize: number): DecodedArtifact | undefined {
-  try {
-    return decodeArtifact(bytes, { length, vocabularySize });
-  } catch (error) {
-    if (isRuleError(error, "invalid_artifact")) return undefined;
-    throw error;
-  }
 }
 
 const defaultMaxTokens = (engine: InferenceEngine, promptTokens: number): number =>

@@ -65,6 +65,16 @@ export async function guarded<T>(run: () => Promise<T>): Promise<T | ScoreResult
   }
 }
 
+/** What `decode` reads; undefined where the bytes are no artifact. */
+export function readArtifact<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (isRuleError(error, "invalid_artifact")) return undefined;
+    throw error;
+  }
+}
+
 /** The output and those that are judged with it. What is impossible in one is so for all; pooled ones that say nothing are left out. */
 export async function withPooled<R extends { readonly pooled: readonly R[] }, S extends object>(
   request: R,
